@@ -1,0 +1,261 @@
+"""The nouns that travel between the steps: frozen, plain, without behaviour that talks to anyone.
+
+Secrets are `SecretStr`: they print as asterisks, and `.get_secret_value()` is the only way to read them.
+Field names are ours; Bandwidth's wire names live in `bwlib.bandwidth.wire`, Asterisk's in `bwlib.pbx.asterisk`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, Literal, TypeVar
+
+from pydantic import SecretStr
+
+T = TypeVar("T")
+
+# ---------------------------------------------------------------- Bandwidth side
+
+
+@dataclass(frozen=True)
+class Application:
+    """A Voice application: where Bandwidth sends its webhooks.
+
+    `id` is empty until Bandwidth has given one. `callback_password` is only ever sent, never read back.
+    """
+
+    name: str
+    call_initiated_url: str
+    call_initiated_method: str = "POST"
+    call_status_url: str | None = None
+    call_status_method: str = "POST"
+    callback_user: str | None = None
+    callback_password: SecretStr | None = None
+    callback_timeout_s: int | None = None
+    service_type: str = "Voice-V2"
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Realm:
+    """A realm as Bandwidth answered it. `fqdn` is decided by Bandwidth and cannot be computed from `name`."""
+
+    id: str
+    fqdn: str
+    description: str
+    is_default: bool
+    status: str
+    credential_count: int = 0
+
+    @property
+    def is_active(self) -> bool:
+        return self.status == "ACTIVE"
+
+
+@dataclass(frozen=True)
+class SipCredential:
+    """A SIP credential as Bandwidth answered it. `ha1` and `ha1b` are as good as the password: secrets."""
+
+    id: str
+    username: str
+    realm_id: str
+    realm_fqdn: str
+    application_id: str | None
+    ha1: SecretStr
+    ha1b: SecretStr
+
+
+@dataclass(frozen=True)
+class CallRequest:
+    """The body of a programmatic call. Times in seconds."""
+
+    to: str
+    from_number: str
+    application_id: str
+    answer_url: str
+    answer_method: str = "POST"
+    disconnect_url: str | None = None
+    disconnect_method: str = "POST"
+    call_timeout_s: float = 6
+    callback_user: str | None = None
+    callback_password: SecretStr | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call as the Voice API describes it."""
+
+    id: str
+    to: str
+    from_number: str
+    direction: str
+    state: str
+    application_id: str
+    start_time: str | None = None
+    answer_time: str | None = None
+    end_time: str | None = None
+    disconnect_cause: str | None = None
+    error_message: str | None = None
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One HTTP request and what came back, as it was on the wire (not yet redacted). `elapsed_s` in seconds.
+
+    `status` is None and `error` says why when no answer came.
+    """
+
+    id: str
+    at: datetime
+    method: str
+    url: str
+    request_headers: Mapping[str, str]
+    request_body: str
+    status: int | None
+    response_headers: Mapping[str, str]
+    response_body: str
+    elapsed_s: float
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """One webhook as the application received it, and what it answered."""
+
+    id: int
+    at: datetime
+    event_type: str
+    call_id: str
+    path: str
+    body: Mapping[str, object]
+    answer_status: int
+    answer_body: str
+    authenticated: bool
+
+
+# ---------------------------------------------------------------- PBX side
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A PBX trunk to a realm: no registration, outbound authentication only.
+
+    server is the realm's FQDN. port None leaves it to SRV. outbound_proxy ("127.0.0.2:5060") is for places
+    without DNS for the realm. qualify_s 0 = no OPTIONS: an unanswered one makes Asterisk refuse to send INVITEs.
+    bandwidth_ips are the only sources whose unauthenticated INVITEs are admitted (Bandwidth cannot answer a
+    challenge), and those reach `inbound_extension` and nothing else.
+    """
+
+    name: str
+    server: str
+    username: str
+    password: SecretStr
+    from_user: str
+    from_domain: str
+    port: int | None = None
+    outbound_proxy: str | None = None
+    registration: bool = False
+    qualify_s: int = 0
+    codecs: tuple[str, ...] = ("ulaw", "alaw")
+    dtmf: str = "rfc4733"
+    send_pai: bool = False
+    bandwidth_ips: tuple[str, ...] = ()
+    inbound_extension: str | None = None
+
+
+@dataclass(frozen=True)
+class OutboundRoute:
+    """Which dialled numbers leave by the trunk. `pattern` is an Asterisk dial pattern without the underscore.
+
+    `prepend` is put before the dialled digits; `caller_id` is the site's number in +E.164.
+    """
+
+    name: str
+    pattern: str
+    prepend: str
+    trunk: str
+    caller_id: str
+
+
+@dataclass(frozen=True)
+class Extension:
+    """A phone at the PBX: it registers with `number` and `secret` and may use `route`."""
+
+    number: str
+    secret: SecretStr
+    route: str
+    display_name: str = ""
+
+
+@dataclass(frozen=True)
+class PbxInfo:
+    """What answered: product and version, the SIP address (host, port) it listens on, where it came from."""
+
+    product: str
+    version: str
+    sip_host: str
+    sip_port: int
+    origin: str = ""
+
+
+# ---------------------------------------------------------------- what steps say
+
+Action = Literal["created", "updated", "unchanged", "removed", "planned", "kept", "passed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One field that is not as wanted. Secrets appear as words ("differs"), never as values."""
+
+    field: str
+    found: str
+    wanted: str
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What a step did. `found` is the object read back afterwards, None when it is (to be) absent.
+
+    action "kept": undo left it alone, `note` says why. action "planned": nothing was sent.
+    """
+
+    action: Action
+    title: str
+    found: T | None
+    differences: tuple[Difference, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What an ear recorded, compared with what was sent.
+
+    correlation: normalised, 1.0 = the same. offset_s: where in the recording the sent audio begins.
+    seconds: how much audio was compared.
+    """
+
+    correlation: float
+    offset_s: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SipEvent:
+    """One SIP message seen on a wire. source and target are "host:port"; text is the whole message."""
+
+    at: datetime
+    source: str
+    target: str
+    text: str
+    seen_by: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something a person should know: a cause, the evidence for it, and the fix."""
+
+    cause: str
+    evidence: tuple[str, ...] = field(default=())
+    fix: str = ""

@@ -1,0 +1,113 @@
+"""The journal: one JSON object a line, append-only, each line holding the SHA-256 of the line before.
+
+Clicks and batch cells write the same lines. Several kernels may write at once (a file lock orders them), and a process
+killed in the middle of a line leaves a fragment that the next writer sets aside and mentions, so the chain never breaks.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bwlib.errors import RecordError
+from bwlib.record.redact import Redactor
+
+FIRST_PREVIOUS = "0" * 64
+
+
+def utc_now() -> str:
+    """Now, in UTC, ISO 8601 with microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+class Journal:
+    """Appends to one journal file. Every line passes the redactor before it reaches the disk."""
+
+    def __init__(self, path: Path, redactor: Redactor) -> None:
+        self.path = path
+        self._redactor = redactor
+
+    def append(self, kind: str, **facts: object) -> dict[str, Any]:
+        """Write one line and return it. It is on the disk when this returns.
+
+        Raises: RecordError when the disk refuses it: what cannot be recorded must not go on unrecorded.
+        """
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            with os.fdopen(descriptor, "r+b") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX)
+                return self._append_locked(stream, kind, facts)
+        except OSError as error:
+            raise RecordError(
+                f"write a {kind} line to {self.path}",
+                error.strerror or type(error).__name__,
+                "make room or mend the permissions, then run again: nothing goes on unrecorded",
+            ) from error
+
+    def _append_locked(self, stream: Any, kind: str, facts: Mapping[str, object]) -> dict[str, Any]:
+        data = stream.read()
+        whole, newline, fragment = data.rpartition(b"\n")
+        last = whole.rpartition(b"\n")[2] if newline else b""
+        end = len(whole) + len(newline)
+        line: dict[str, Any] = {
+            "seq": (json.loads(last)["seq"] + 1) if last else 1,
+            "prev": hashlib.sha256(last).hexdigest() if last else FIRST_PREVIOUS,
+            "at": utc_now(),
+            "mono_s": round(time.monotonic(), 6),
+            "pid": os.getpid(),
+            "kind": kind,
+            **facts,
+        }
+        if fragment:
+            line["after_fragment_bytes"] = len(fragment)
+        encoded = self._encode(line)
+        stream.seek(end)
+        stream.truncate()
+        stream.write(encoded + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+        read: dict[str, Any] = json.loads(encoded)
+        return read
+
+    def _encode(self, line: Mapping[str, object]) -> bytes:
+        text = json.dumps(line, sort_keys=True, ensure_ascii=False, default=str)
+        return self._redactor.text(text).encode()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """All whole lines, oldest first."""
+        return list(read_lines(self.path))
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a journal; a fragment at the end is left out."""
+    if not path.exists():
+        return
+    for raw in path.read_bytes().split(b"\n")[:-1]:
+        yield json.loads(raw)
+
+
+def chain_faults(path: Path) -> list[str]:
+    """What is wrong with a journal's chain, one sentence each; empty when it holds."""
+    faults = []
+    previous, expected = FIRST_PREVIOUS, 1
+    data = path.read_bytes()
+    if data and not data.endswith(b"\n"):
+        faults.append("the last line is not whole")
+    for number, raw in enumerate(data.split(b"\n")[:-1], start=1):
+        try:
+            line = json.loads(raw)
+            if line["prev"] != previous:
+                faults.append(f"line {number} does not follow the line before it")
+            if line["seq"] != expected:
+                faults.append(f"line {number} has number {line['seq']}, expected {expected}")
+        except (ValueError, KeyError, TypeError):
+            faults.append(f"line {number} is not a journal line")
+        previous, expected = hashlib.sha256(raw).hexdigest(), expected + 1
+    return faults

@@ -1,0 +1,160 @@
+"""A run's folder: what was done, seen, heard and changed, written as it happens.
+
+    runs/<site>/<utc>-<id>/
+      journal.jsonl  http.jsonl  sip.jsonl  ladder*.svg  ladder*.txt
+      audio/*.wav  config/before|after/*  notebooks/*.ipynb  manifest.json
+
+The record is evidence, not state: only undo reads it, and confirms what it read. A sealed run is never reopened.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bwlib.errors import RecordError
+from bwlib.models import Exchange, SipEvent
+from bwlib.record.journal import Journal, read_lines
+from bwlib.record.redact import Redactor
+
+MANIFEST = "manifest.json"
+
+
+class RunRecord:
+    """One run of one site. Everything written here passes the redactor; files are 0600, folders 0700."""
+
+    def __init__(self, folder: Path, redactor: Redactor) -> None:
+        self.folder = folder
+        self.redactor = redactor
+        self.journal = Journal(folder / "journal.jsonl", redactor)
+
+    @property
+    def is_sealed(self) -> bool:
+        return (self.folder / MANIFEST).exists()
+
+    def append_exchange(self, exchange: Exchange, **context: object) -> None:
+        """One HTTP exchange, redacted, as a line of http.jsonl."""
+        facts = {
+            "id": exchange.id,
+            "at": exchange.at.isoformat(),
+            "method": exchange.method,
+            "url": exchange.url,
+            "status": exchange.status,
+            "elapsed_s": round(exchange.elapsed_s, 4),
+            "error": exchange.error,
+            "request_headers": dict(exchange.request_headers),
+            "request_body": exchange.request_body,
+            "response_headers": dict(exchange.response_headers),
+            "response_body": exchange.response_body,
+            **context,
+        }
+        self._append_line("http.jsonl", facts)
+
+    def append_sip(self, events: Iterable[SipEvent], call: str) -> None:
+        """SIP messages of one call, redacted, as lines of sip.jsonl."""
+        for event in events:
+            self._append_line(
+                "sip.jsonl",
+                {
+                    "call": call,
+                    "at": event.at.isoformat(),
+                    "from": event.source,
+                    "to": event.target,
+                    "seen_by": event.seen_by,
+                    "message": event.text,
+                },
+            )
+
+    def write_text(self, name: str, text: str) -> Path:
+        """A text file of the record, redacted."""
+        return self._write(name, self.redactor.text(text).encode())
+
+    def write_bytes(self, name: str, data: bytes) -> Path:
+        """A binary file of the record (audio, pictures)."""
+        return self._write(name, data)
+
+    def write_config(self, when: str, files: Mapping[str, str]) -> None:
+        """The PBX's configuration `before` or `after`. The first `before` of a run stays: later ones are not before."""
+        folder = self.folder / "config" / when
+        if when == "before" and folder.exists():
+            return
+        for name, text in files.items():
+            self.write_text(f"config/{when}/{name.strip('/').replace('..', '_')}", text)
+
+    def _append_line(self, name: str, facts: Mapping[str, object]) -> None:
+        text = self.redactor.text(json.dumps(facts, sort_keys=True, ensure_ascii=False, default=str))
+        try:
+            descriptor = os.open(self.folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            with os.fdopen(descriptor, "ab") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX)
+                stream.write(text.encode() + b"\n")
+        except OSError as error:
+            raise _unwritable(self.folder / name, error) from error
+
+    def _write(self, name: str, data: bytes) -> Path:
+        path = self.folder / name
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            partial = path.with_name(path.name + ".partial")
+            partial.write_bytes(data)
+            partial.chmod(0o600)
+            partial.replace(path)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        return path
+
+
+def _unwritable(path: Path, error: OSError) -> RecordError:
+    return RecordError(
+        f"write {path}",
+        error.strerror or type(error).__name__,
+        "make room or mend the permissions, then run again: nothing goes on unrecorded",
+    )
+
+
+def start_run(runs_dir: Path, redactor: Redactor, **facts: object) -> RunRecord:
+    """A new, empty run folder with the first line in its journal."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    folder = runs_dir / f"{stamp}-{secrets.token_hex(3)}"
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    record = RunRecord(folder, redactor)
+    record.journal.append("run_started", **facts)
+    return record
+
+
+def join_or_start_run(runs_dir: Path, redactor: Redactor, **facts: object) -> RunRecord:
+    """The site's unsealed interactive run, or a new one. Two notebooks opened at once get the same one."""
+    runs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (runs_dir / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for folder in reversed(run_folders(runs_dir)):
+            record = RunRecord(folder, redactor)
+            if not record.is_sealed and _is_joinable(folder):
+                return record
+        return start_run(runs_dir, redactor, interactive=True, **facts)
+
+
+def _is_joinable(folder: Path) -> bool:
+    first = next(read_lines(folder / "journal.jsonl"), {})
+    return bool(first.get("interactive"))
+
+
+def run_folders(runs_dir: Path) -> list[Path]:
+    """A site's run folders, oldest first."""
+    if not runs_dir.exists():
+        return []
+    return sorted(folder for folder in runs_dir.iterdir() if (folder / "journal.jsonl").exists())
+
+
+def latest_steps(folder: Path) -> dict[str, dict[str, Any]]:
+    """The last `step` line of each step in a run, by step name."""
+    return {line["step"]: line for line in read_lines(folder / "journal.jsonl") if line["kind"] == "step"}

@@ -1,0 +1,170 @@
+"""Secrets are written down as references, and resolved only inside the process that needs them.
+
+    env:NAME               an environment variable
+    keyring:service/name   the operating system's secret store
+    file:path              a file of mode 0600; relative to the site file's folder
+    prompt:                asked for, without echo (interactive use only)
+
+A value that is not a reference is refused wherever a secret is expected, without repeating it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+from getpass import getpass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from bwlib.errors import SecretUnavailable, SettingsError
+
+_REFERENCE = re.compile(
+    r"^(env:[A-Za-z_][A-Za-z0-9_]*|keyring:[^/\s]+/[^/\s]+|file:[^\x00-\x1f]+|prompt:[^\x00-\x1f]*)$"
+)
+# Redaction cannot tell a very short secret from ordinary text, so a short one is refused.
+MINIMUM_LENGTH = 8
+
+
+def is_reference(text: str) -> bool:
+    """Say whether `text` is a secret reference (and not the secret itself)."""
+    return bool(_REFERENCE.match(text))
+
+
+def resolve(reference: str, base: Path) -> SecretStr:
+    """Read the secret that `reference` points to; `base` is the folder that file: paths are relative to.
+
+    Raises: SecretUnavailable, which names the reference and never a value.
+    """
+    kind, _, rest = reference.partition(":")
+    if not is_reference(reference):
+        raise SettingsError(
+            "read a secret",
+            "the site file holds something that is not a reference",
+            "write env:NAME, keyring:service/name, file:path or prompt: instead of the value",
+        )
+    value = {"env": _from_env, "keyring": _from_keyring, "prompt": _from_prompt}.get(
+        kind, lambda r: _from_file(r, base)
+    )(rest)
+    if len(value) < MINIMUM_LENGTH:
+        raise SecretUnavailable(
+            f"read {reference}",
+            f"it is shorter than {MINIMUM_LENGTH} characters",
+            "use a longer secret: a short one cannot be kept out of a record",
+        )
+    return SecretStr(value)
+
+
+def exists(reference: str, base: Path) -> bool:
+    """Say whether the reference points to anything yet (a prompt always does)."""
+    if reference.startswith("prompt:"):
+        return True
+    try:
+        resolve(reference, base)
+    except SecretUnavailable:
+        return _file_path(reference, base).exists() if reference.startswith("file:") else False
+    return True
+
+
+def store_new(reference: str, base: Path) -> None:
+    """Invent a secret, put it where `reference` points, and read it back. Only file: and keyring: can be written.
+
+    Raises: SecretUnavailable when the store did not keep it.
+    """
+    # Letters and digits only: no PBX file, URL or form quotes them differently.
+    alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
+    value = "".join(secrets.choice(alphabet) for _ in range(24))
+    kind, _, rest = reference.partition(":")
+    if kind == "file":
+        path = _file_path(reference, base)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # O_EXCL: an existing secret is never overwritten.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(value + "\n")
+    elif kind == "keyring":
+        _to_keyring(rest, value)
+    else:
+        raise SecretUnavailable(
+            f"make a new secret for {reference}",
+            f"a {kind}: reference cannot be written",
+            "set it yourself, or use file: or keyring:",
+        )
+    if resolve(reference, base).get_secret_value() != value:
+        raise SecretUnavailable(
+            f"make a new secret for {reference}", "the store did not keep it", "use a file: reference instead"
+        )
+
+
+def _from_env(name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value:
+        raise SecretUnavailable(
+            f"read env:{name}", "the variable is empty or not set", f"set {name} in the environment and run again"
+        )
+    return value
+
+
+def _from_prompt(question: str) -> str:
+    try:
+        return getpass(f"{question or 'secret'}: ")
+    except (EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        raise SecretUnavailable(
+            "ask for a secret", "nobody is there to answer", "use env:, keyring: or file: for unattended runs"
+        ) from error
+
+
+def _file_path(reference: str, base: Path) -> Path:
+    return base / Path(reference.partition(":")[2]).expanduser()
+
+
+def _from_file(rest: str, base: Path) -> str:
+    path = base / Path(rest).expanduser()
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            raise SecretUnavailable(
+                f"read file:{rest}", f"others may read it (mode {mode:04o})", f"run: chmod 600 '{path}'"
+            )
+        return path.read_text().strip()
+    except FileNotFoundError:
+        raise SecretUnavailable(
+            f"read file:{rest}", "there is no such file", "run notebook 00_start, which makes a missing secret"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SecretUnavailable(
+            f"read file:{rest}", type(error).__name__, f"make '{path}' a text file you can read"
+        ) from None
+
+
+def _from_keyring(rest: str) -> str:
+    import keyring
+    from keyring.errors import KeyringError
+
+    service, _, name = rest.partition("/")
+    try:
+        value = keyring.get_password(service, name)
+    except KeyringError as error:
+        raise SecretUnavailable(
+            f"read keyring:{rest}",
+            f"no usable secret store ({type(error).__name__})",
+            "use env: or file: on this machine",
+        ) from None
+    if not value:
+        raise SecretUnavailable(f"read keyring:{rest}", "nothing is stored there", f"run: keyring set {service} {name}")
+    return value
+
+
+def _to_keyring(rest: str, value: str) -> None:
+    import keyring
+    from keyring.errors import KeyringError
+
+    service, _, name = rest.partition("/")
+    try:
+        keyring.set_password(service, name, value)
+    except KeyringError as error:
+        raise SecretUnavailable(
+            f"write keyring:{rest}", f"no usable secret store ({type(error).__name__})", "use a file: reference instead"
+        ) from None

@@ -1,0 +1,292 @@
+"""The site file: one TOML per site, the same answers for widgets and for batch.
+
+`load_settings` turns it into one frozen, validated `Settings`; anything wrong stops here, before anything is sent.
+Secrets appear only as references (`bwlib.secret_references`). The environment names are those of Bandwidth's own
+`band` command line: BW_ACCOUNT_ID, BW_CLIENT_ID, BW_CLIENT_SECRET, BW_API_URL, BW_VOICE_URL.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import phonenumbers
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from bwlib.errors import SettingsError
+from bwlib.secret_references import is_reference
+
+Target = Literal["sandbox", "live"]
+Mode = Literal["auto", "plan", "apply"]
+
+LIVE_API_URL = "https://api.bandwidth.com/api/v2"
+LIVE_VOICE_URL = "https://voice.bandwidth.com/api/v2"
+LIVE_TOKEN_URL = "https://api.bandwidth.com/api/v1/oauth2/token"  # noqa: S105  a URL, not a secret
+
+
+def _reference(value: str) -> str:
+    if not is_reference(value):
+        # pydantic would repeat the input; load_settings never shows it.
+        raise ValueError("must be a secret reference: env:NAME, keyring:service/name, file:path or prompt:")
+    return value
+
+
+def _e164(value: str) -> str:
+    try:
+        number = phonenumbers.parse(value, None)
+    except phonenumbers.NumberParseException:
+        raise ValueError("must be a phone number in E.164, such as +19195550100") from None
+    if not value.startswith("+") or not phonenumbers.is_possible_number(number) or not value[1:].isdigit():
+        raise ValueError("must be a phone number in E.164, such as +19195550100")
+    return value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError("must be an http:// or https:// URL")
+    return value
+
+
+def _network(value: str) -> str:
+    ip_network(value, strict=False)
+    return value
+
+
+SecretReference = Annotated[str, AfterValidator(_reference)]
+E164 = Annotated[str, AfterValidator(_e164)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Network = Annotated[str, AfterValidator(_network)]
+# Safe in an Asterisk section name, a dialplan context and a file name alike.
+PbxName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BandwidthTable(_Table):
+    """The account. On the sandbox everything here comes from the sandbox and may stay out of the file."""
+
+    account_id: Annotated[str, Field(pattern=r"^[0-9]*$")] = ""
+    client_id: SecretReference = "env:BW_CLIENT_ID"
+    client_secret: SecretReference = "env:BW_CLIENT_SECRET"  # noqa: S105  a reference
+    auth: Literal["oauth2", "basic"] = "oauth2"
+    number: E164 | Literal[""] = ""
+
+
+class ApplicationTable(_Table):
+    """Guide step 1. An empty callback_url means this project's own readback (sandbox only)."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")] = "PBX Interconnect"
+    callback_url: HttpUrl = ""
+    callback_user: str = ""
+    callback_password: SecretReference | Literal[""] = ""
+
+
+class RealmTable(_Table):
+    """Guide step 2. The name is the short one; Bandwidth lengthens it to an FQDN.
+
+    Lower-case letters and digits, at most 30: the set that Bandwidth's dashboard and API both take
+    (support.bandwidth.com, SIP Credentials, read 2026-11-23).
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]{1,30}$")] = "pbxinterconnect"
+    description: Annotated[str, Field(max_length=255)] = "PBX Interconnect runbook"
+    wait_s: Annotated[float, Field(gt=0, le=600)] = 60
+
+
+class SipCredentialTable(_Table):
+    """Guide step 2. `rotate` true replaces a password that differs from the reference."""
+
+    username: Annotated[str, Field(pattern=r"^[A-Za-z0-9._\-!$&*+=~]{1,32}$")] = "pbx"
+    password: SecretReference = "file:secrets/sip_password"  # noqa: S105  a reference
+    rotate: bool = False
+
+
+class PbxTable(_Table):
+    """Guide step 3. On the sandbox the PBX is a local Asterisk, and addresses and AMI access come from it."""
+
+    kind: Literal["asterisk", "by-hand"] = "asterisk"
+    config_dir: str = "/etc/asterisk"
+    ami_host: str = "127.0.0.1"
+    ami_port: Annotated[int, Field(ge=1, le=65535)] = 5038
+    ami_user: str = "bw-runbook"
+    ami_secret: SecretReference = "env:BW_RUNBOOK_AMI_SECRET"  # noqa: S105  a reference
+    sip_host: str = "127.0.0.1"
+    sip_port: Annotated[int, Field(ge=1, le=65535)] = 5060
+    bandwidth_ips: tuple[Network, ...] = ()
+    trunk: PbxName = "bandwidth"
+    route: PbxName = "bandwidth"
+    # The guide leaves the pattern open; eleven digits with or without + and a leading 1 is the North American habit.
+    extension: Annotated[str, Field(pattern=r"^[0-9]{2,10}$")] = "101"
+    extension_secret: SecretReference = "file:secrets/extension_secret"  # noqa: S105  a reference
+
+
+class TestTable(_Table):
+    """The test calls. `dial` is what the phone dials; `digit` what it presses; threshold 0..1."""
+
+    __test__ = False  # not a pytest class
+    dial: E164 = "+19195550199"
+    digit: Annotated[str, Field(pattern=r"^[0-9*#]$")] = "4"
+    phone: Literal["scripted", "person"] = "scripted"
+    heard_threshold: Annotated[float, Field(gt=0, le=1)] = 0.99
+    answer_timeout_s: Annotated[float, Field(gt=0, le=120)] = 15
+
+
+class Settings(_Table):
+    """One site's answers, validated. `path` is the site file; relative references start from its folder."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    target: Target = "sandbox"
+    operator_note: str = ""
+    bandwidth: BandwidthTable = BandwidthTable()
+    application: ApplicationTable = ApplicationTable()
+    realm: RealmTable = RealmTable()
+    sip_credential: SipCredentialTable = SipCredentialTable()
+    pbx: PbxTable = PbxTable()
+    test: TestTable = TestTable()
+    path: Path = Path("site.toml")
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+    @property
+    def runs_dir(self) -> Path:
+        return self.folder / "runs" / self.name
+
+
+def load_settings(path: Path, overrides: Mapping[str, object] | None = None) -> Settings:
+    """Read and check a site file. `overrides` ("realm.name": value) win over the file; None values do not count.
+
+    Raises: SettingsError, which names the field and the fix and repeats no value of a secret field.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(
+            f"read the site file {path}",
+            "there is no such file",
+            "run notebook 00_start, which writes it, or name another with site_file",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"read the site file {path}", str(error), "make it a readable UTF-8 text file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(
+            f"read the site file {path}", f"it is not TOML: {error}", "mend that line, or run notebook 00_start"
+        ) from None
+    if not table:
+        raise SettingsError(
+            f"read the site file {path}", "it is empty", 'give it at least: name = "my-site"  (notebook 00_start does)'
+        )
+    for dotted, value in (overrides or {}).items():
+        if value is not None:
+            _set(table, dotted, value)
+    return _validated(table, path)
+
+
+def _set(table: dict[str, object], dotted: str, value: object) -> None:
+    head, _, tail = dotted.partition(".")
+    if not tail:
+        table[head] = value
+        return
+    inner = table.setdefault(head, {})
+    if isinstance(inner, dict):
+        _set(inner, tail, value)
+
+
+def _validated(table: dict[str, object], path: Path) -> Settings:
+    try:
+        settings = Settings.model_validate({**table, "path": path.absolute()})
+    except ValidationError as error:
+        raise SettingsError(
+            f"check the site file {path}", _explain(error), "mend it and run again; nothing was sent"
+        ) from None
+    _check_together(settings)
+    return settings
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors(include_input=False, include_url=False, include_context=False):
+        field = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(("literal", "function")))
+        message = fault["msg"].removeprefix("Value error, ")
+        lines.append(f"{field}: unknown entry" if fault["type"] == "extra_forbidden" else f"{field}: {message}")
+    return "; ".join(dict.fromkeys(lines))
+
+
+def _check_together(settings: Settings) -> None:
+    """Rules that need more than one field."""
+    application = settings.application
+    if application.callback_user and application.callback_url and not application.callback_url.startswith("https://"):
+        raise SettingsError(
+            f"check the site file {settings.path}",
+            "application.callback_url is not https although application.callback_user is set",
+            "Bandwidth sends callback credentials over https only (error 12812): use an https URL",
+        )
+    if bool(application.callback_user) != bool(application.callback_password):
+        raise SettingsError(
+            f"check the site file {settings.path}",
+            "application.callback_user and application.callback_password go together",
+            "set both or neither",
+        )
+    if settings.target == "sandbox":
+        _refuse_live_urls(settings)
+    elif not application.callback_url:
+        raise SettingsError(
+            f"check the site file {settings.path}",
+            "application.callback_url is empty and target is live",
+            "give the public https URL of your application (bw-runbook readback can be it)",
+        )
+
+
+def _refuse_live_urls(settings: Settings) -> None:
+    for name in ("BW_API_URL", "BW_VOICE_URL"):
+        if os.environ.get(name):
+            raise SettingsError(
+                f"open {settings.path} on the sandbox",
+                f'{name} is set, but target = "sandbox" would not use it',
+                f'unset {name}, or type target = "live" in the site file',
+            )
+
+
+_TOML_ESCAPE = re.compile(r'[\\"]')
+
+
+def starter_site_file(name: str, *, target: Target = "sandbox") -> str:
+    """The text of a new site file, with the answers that most sites change and a word on each."""
+    return f"""\
+# Site file of bw-runbook: one per site, the same for notebooks and for `bw-runbook run`.
+# A secret is always a reference: env:NAME, keyring:service/name, file:path (mode 0600) or prompt:
+name = "{_TOML_ESCAPE.sub("", name)}"
+target = "{target}"          # "live" works on a real Bandwidth account
+
+[application]                # guide step 1
+name = "PBX Interconnect"
+callback_url = ""            # empty: this project's readback, on the sandbox
+
+[realm]                      # guide step 2
+name = "pbxinterconnect"     # lower-case letters and digits; Bandwidth lengthens it
+description = "PBX Interconnect runbook"
+
+[sip_credential]
+username = "pbx"
+password = "file:secrets/sip_password"
+
+[pbx]                        # guide step 3
+trunk = "bandwidth"
+route = "bandwidth"
+extension = "101"
+extension_secret = "file:secrets/extension_secret"
+
+[test]
+dial = "+19195550199"        # what the phone dials, in E.164
+digit = "4"                  # what it presses when asked
+"""

@@ -1,7 +1,7 @@
 """The journal: one JSON object a line, append-only, each line holding the SHA-256 of the line before.
 
-Clicks and batch cells write the same lines. Several kernels may write at once (a file lock orders them), and a process
-killed in the middle of a line leaves a fragment that the next writer sets aside and mentions, so the chain never breaks.
+Clicks and batch cells write the same lines. Several kernels may write at once (a file lock orders them), and a
+process killed in the middle of a line leaves a fragment that the next writer sets aside and mentions: the chain holds.
 """
 
 from __future__ import annotations

@@ -1,0 +1,151 @@
+"""A papermill engine whose record is true: `papermill --engine bw`, and what `bw-runbook run` uses.
+
+Stock papermill marks every pending cell `completed` when a run ends, also when the kernel never started or died. Here
+each cell has our own status, in the notebook's metadata (`bw.status`) and, when a journal is given, in the journal
+before and after it ran: pending, running, passed, failed, died, timed_out, skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import Engine, NotebookExecutionManager
+
+# Generous for a notebook that waits for a realm and two calls; never "for ever".
+START_TIMEOUT_S = 60
+CELL_TIMEOUT_S = 300
+
+OnCell = Callable[[int, str, str], None]
+"""Told (cell index, status, reason) before and after each cell."""
+
+
+def _ignore(index: int, status: str, reason: str) -> None:
+    """Without a journal the notebook's own metadata is the only place."""
+
+
+class TruthfulManager(NotebookExecutionManager):  # type: ignore[misc]  # papermill has no types
+    """papermill's manager without its kindness: a cell that did not finish is never called completed."""
+
+    on_cell: OnCell = staticmethod(_ignore)
+
+    def notebook_start(self, **kwargs: Any) -> None:
+        for cell in self.nb.cells:
+            cell.metadata["bw"] = {"status": "pending" if cell.cell_type == "code" else "skipped"}
+        super().notebook_start(**kwargs)
+
+    def mark(self, index: int, status: str, reason: str = "") -> None:
+        cell = self.nb.cells[index]
+        cell.metadata["bw"] = {"status": status, **({"reason": reason} if reason else {})}
+        if cell.cell_type == "code":
+            self.on_cell(index, status, reason)
+
+    def notebook_complete(self, **kwargs: Any) -> None:
+        unfinished = [cell for cell in self.nb.cells if cell.metadata["bw"]["status"] not in ("passed", "skipped")]
+        super().notebook_complete(**kwargs)
+        for cell in unfinished:
+            status = cell.metadata["bw"]["status"]
+            cell.metadata.papermill["status"] = self.PENDING if status == "pending" else self.FAILED
+        if unfinished:
+            self.nb.metadata.papermill["exception"] = True
+        self.save()
+
+
+class RecordingClient(PapermillNotebookClient):  # type: ignore[misc]
+    """Runs the cells one by one and says the truth about each."""
+
+    def papermill_execute_cells(self) -> None:
+        for index, cell in enumerate(self.nb.cells):
+            if cell.cell_type != "code":
+                continue
+            self.nb_man.mark(index, "running")
+            self.nb_man.cell_start(cell, index)
+            with self._truth_about(index):
+                self.execute_cell(cell, index)
+            self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
+            if self.nb.cells[index].metadata["bw"]["status"] != "passed":
+                break
+
+    @contextmanager
+    def _truth_about(self, index: int) -> Iterator[None]:
+        try:
+            yield
+        except CellExecutionError as error:
+            # papermill itself raises once the notebook is written, so that the traceback is kept.
+            self._failed(index, "failed", f"{error.ename}")
+        except CellTimeoutError:
+            self._failed(index, "timed_out", "the cell did not end in time")
+            raise
+        except DeadKernelError:
+            self._failed(index, "died", "the kernel died")
+            raise
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            self._failed(index, "failed", "interrupted")
+            raise
+        except BaseException as error:
+            self._failed(index, "failed", type(error).__name__)
+            raise
+        else:
+            self.nb_man.mark(index, "passed")
+
+    def _failed(self, index: int, status: str, reason: str) -> None:
+        self.nb_man.cell_exception(self.nb.cells[index], cell_index=index)
+        self.nb_man.mark(index, status, reason)
+
+
+class RecordingEngine(Engine):  # type: ignore[misc]
+    """papermill's engine interface. Extra arguments: kernel_env (the kernel's environment), on_cell (the journal)."""
+
+    @classmethod
+    def execute_notebook(
+        cls,
+        nb: Any,
+        kernel_name: str,
+        output_path: str | None = None,
+        progress_bar: bool = True,
+        log_output: bool = False,
+        autosave_cell_every: int = 30,
+        **kwargs: Any,
+    ) -> Any:
+        manager = TruthfulManager(
+            nb,
+            output_path=output_path,
+            progress_bar=progress_bar,
+            log_output=log_output,
+            autosave_cell_every=autosave_cell_every,
+        )
+        manager.on_cell = kwargs.pop("on_cell", None) or _ignore
+        manager.notebook_start()
+        try:
+            cls.execute_managed_notebook(manager, kernel_name, log_output=log_output, **kwargs)
+        finally:
+            manager.cleanup_pbar()
+            manager.notebook_complete()
+        return manager.nb
+
+    @classmethod
+    def execute_managed_notebook(
+        cls,
+        nb_man: TruthfulManager,
+        kernel_name: str,
+        log_output: bool = False,
+        start_timeout: int = START_TIMEOUT_S,
+        execution_timeout: int | None = None,
+        kernel_env: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        kwargs.pop("input_path", None)
+        client = RecordingClient(
+            nb_man,
+            kernel_name=kernel_name,
+            startup_timeout=start_timeout,
+            timeout=execution_timeout or CELL_TIMEOUT_S,
+            log_output=log_output,
+            coalesce_streams=True,
+            **kwargs,
+        )
+        return client.execute(**({"env": dict(kernel_env)} if kernel_env is not None else {}))

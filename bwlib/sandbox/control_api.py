@@ -1,0 +1,139 @@
+"""The sandbox's own API under /_sandbox: what an experimenter may see and turn. Not Bandwidth's.
+
+Every request carries the bearer token of state.json, which only this user can read.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from bwlib.sandbox.children import Child
+from bwlib.sandbox.state import State, timestamp
+from bwlib.sandbox.switches import check_value
+
+Handler = Callable[[Request, "Control"], Awaitable[Response]]
+
+
+@dataclass
+class Control:
+    """The running parts that the control API reaches."""
+
+    state: State
+    token: str = field(repr=False)
+    stop: Callable[[], None]
+    readback: Child | None = None
+    pbx: Child | None = None
+    started_at: float = field(default_factory=time.time)
+
+
+def control_routes(control: Control) -> list[Route]:
+    table: list[tuple[str, str, Handler]] = [
+        ("GET", "/status", _status),
+        ("POST", "/down", _down),
+        ("POST", "/reset", _reset),
+        ("GET", "/exchanges", _exchanges),
+        ("GET", "/switches", _switches),
+        ("PUT", "/switches/{name}", _set_switch),
+        ("GET", "/notes/{key}", _get_note),
+        ("PUT", "/notes/{key}", _put_note),
+        ("GET", "/pbx", _pbx),
+        ("POST", "/pbx", _start_pbx),
+        ("DELETE", "/pbx", _stop_pbx),
+    ]
+    return [Route(f"/_sandbox{path}", _guarded(control, handler), methods=[method]) for method, path, handler in table]
+
+
+def _guarded(control: Control, handler: Handler) -> Callable[[Request], Any]:
+    wanted = f"Bearer {control.token}".encode()
+
+    async def endpoint(request: Request) -> Response:
+        if not hmac.compare_digest(request.headers.get("authorization", "").encode(), wanted):
+            return _error(401, "this needs the control token of the sandbox's state.json")
+        return await handler(request, control)
+
+    return endpoint
+
+
+def _error(status: int, text: str) -> Response:
+    return JSONResponse({"error": text}, status)
+
+
+async def _status(request: Request, control: Control) -> Response:
+    return JSONResponse(
+        {
+            "pid": os.getpid(),
+            "started_at": timestamp(control.started_at),
+            "account_id": control.state.identity.account_id,
+            "readback_alive": control.readback is not None and control.readback.alive(),
+            "pbx_alive": control.pbx is not None and control.pbx.alive(),
+        }
+    )
+
+
+async def _down(request: Request, control: Control) -> Response:
+    control.stop()
+    return JSONResponse({})
+
+
+async def _reset(request: Request, control: Control) -> Response:
+    control.state.reset()
+    return JSONResponse({})
+
+
+async def _exchanges(request: Request, control: Control) -> Response:
+    return JSONResponse(control.state.exchanges(int(request.query_params.get("since", "0"))))
+
+
+async def _switches(request: Request, control: Control) -> Response:
+    return JSONResponse(control.state.switches())
+
+
+async def _set_switch(request: Request, control: Control) -> Response:
+    name, value = request.path_params["name"], str((await request.json())["value"])
+    wrong = check_value(name, value)
+    if wrong is not None:
+        return _error(400, wrong)
+    control.state.set_switch(name, value)
+    return JSONResponse({})
+
+
+async def _get_note(request: Request, control: Control) -> Response:
+    return JSONResponse({"value": control.state.get_note(request.path_params["key"])})
+
+
+async def _put_note(request: Request, control: Control) -> Response:
+    control.state.put_note(request.path_params["key"], (await request.json())["value"])
+    return JSONResponse({})
+
+
+async def _pbx(request: Request, control: Control) -> Response:
+    alive = control.pbx is not None and control.pbx.alive()
+    return JSONResponse({"alive": alive, "pid": control.pbx.pid if control.pbx and alive else None})
+
+
+async def _start_pbx(request: Request, control: Control) -> Response:
+    if control.pbx is not None and control.pbx.alive():
+        return _error(409, f"a PBX is running already, pid {control.pbx.pid}")
+    wanted = await request.json()
+    try:
+        control.pbx = Child("pbx", wanted["argv"], wanted["env"], Path(wanted["cwd"]), Path(wanted["log"]))
+    except OSError as error:
+        return _error(400, f"{wanted['argv'][0]} could not be started: {error}")
+    return JSONResponse({"pid": control.pbx.pid})
+
+
+async def _stop_pbx(request: Request, control: Control) -> Response:
+    if control.pbx is not None:
+        control.pbx.stop()
+        control.pbx = None
+    return JSONResponse({})

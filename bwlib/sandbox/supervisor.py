@@ -1,0 +1,183 @@
+"""The sandbox's process: `python -m bwlib.sandbox.supervisor`. `bwlib.sandbox.control.start()` runs it detached.
+
+It owns the HTTP APIs, the SIP edge, readback and the PBX, and ends on `down`, on SIGTERM, or after some idle
+minutes; whatever it started ends with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import resource
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from bwlib.sandbox.app import build_app
+from bwlib.sandbox.children import Child
+from bwlib.sandbox.control_api import Control
+from bwlib.sandbox.home import read_state, sandbox_dir, try_lock, write_private
+from bwlib.sandbox.state import State, timestamp
+
+log = logging.getLogger("bwlib.sandbox")
+_HTTP_HOST = "127.0.0.1"
+_READBACK_PATIENCE_S = 10.0
+
+
+class _Server(uvicorn.Server):
+    """Signals are the supervisor's: it has children to stop after the server."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Activity:
+    """When something last happened, on the monotonic clock."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def touch(self) -> None:
+        self.last = time.monotonic()
+
+
+async def supervise(directory: Path, idle_s: float, http_port: int) -> None:
+    """Run everything until told to stop."""
+    state = State(directory / "sandbox.db")
+    readback = _start_readback(directory, state)
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    control = Control(state, secrets.token_urlsafe(32), stopping.set, readback)
+    activity = Activity()
+    listener = _listen(http_port)
+    config = uvicorn.Config(
+        build_app(state, control, activity.touch),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        answered = await _readback_state(directory, readback)
+        write_private(directory / "state.json", json.dumps(_described(control, listener, answered)))
+        log.info("ready on port %d", listener.getsockname()[1])
+        await _until_idle_or_stopped(stopping, activity, idle_s)
+    finally:
+        (directory / "state.json").unlink(missing_ok=True)
+        server.should_exit = True
+        await serving
+        for child in (control.pbx, control.readback):
+            if child is not None:
+                child.stop()
+        state.close()
+        log.info("ended")
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((_HTTP_HOST, port))
+    except OSError as error:
+        raise SystemExit(f"port {port} on {_HTTP_HOST} cannot be used: {error.strerror}") from error
+    return listener
+
+
+async def _until_idle_or_stopped(stopping: asyncio.Event, activity: Activity, idle_s: float) -> None:
+    while not stopping.is_set():
+        left_s = activity.last + idle_s - time.monotonic()
+        if left_s <= 0:
+            log.info("nothing happened for %.0f minutes", idle_s / 60)
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), left_s)
+
+
+# -------------------------------------------------------------------- readback, the application under test
+
+
+def _start_readback(directory: Path, state: State) -> Child:
+    (directory / "readback.json").unlink(missing_ok=True)
+    password_file = directory / "readback-password"
+    write_private(password_file, state.identity.readback_password)
+    store = directory / "readback"
+    store.mkdir(mode=0o700, exist_ok=True)
+    argv = [sys.executable, "-m", "bwlib.readback", "--host", _HTTP_HOST, "--port", "0", "--tls", "auto"]
+    argv += ["--state-file", str(directory / "readback.json"), "--store", str(store)]
+    argv += ["--user", state.identity.readback_user, "--password-ref", f"file:{password_file}"]
+    return Child("readback", argv, os.environ, directory, directory / "readback.log")
+
+
+async def _readback_state(directory: Path, child: Child) -> dict[str, Any] | None:
+    """What readback wrote about itself once it listens; None when it ended or took too long (the log says so)."""
+    deadline = time.monotonic() + _READBACK_PATIENCE_S
+    while child.alive() and time.monotonic() < deadline:
+        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+            loaded = json.loads((directory / "readback.json").read_text(encoding="utf-8"))
+            if isinstance(loaded, dict):
+                return loaded
+        await asyncio.sleep(0.02)
+    log.error("readback did not come up; see %s", directory / "readback.log")
+    return None
+
+
+def _described(control: Control, listener: socket.socket, readback: dict[str, Any] | None) -> dict[str, Any]:
+    """state.json: everything a client of the sandbox must know."""
+    identity = control.state.identity
+    return {
+        "pid": os.getpid(),
+        "started_at": timestamp(control.started_at),
+        "http_url": f"http://{_HTTP_HOST}:{listener.getsockname()[1]}",
+        "control_token": control.token,
+        "account_id": identity.account_id,
+        "client_id": identity.client_id,
+        "client_secret": identity.client_secret,
+        "numbers": identity.numbers,
+        "edge": None,
+        "readback": readback and {**readback, "user": identity.readback_user, "password": identity.readback_password},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--idle-minutes", type=float, default=30)
+    parser.add_argument("--http-port", type=int, default=0)
+    parser.add_argument("--edge-port", type=int, default=0)
+    options = parser.parse_args()
+    os.umask(0o077)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    directory = sandbox_dir(options.home)
+    if try_lock(directory / "supervisor.lock") is None:
+        known = read_state(directory) or {}
+        raise SystemExit(f"a sandbox is running already in {directory}, pid {known.get('pid')}")
+    _raise_file_limit()
+    asyncio.run(supervise(directory, options.idle_minutes * 60, options.http_port))
+
+
+def _raise_file_limit() -> None:
+    """A PBX under load needs more than the usual 1024 descriptors; children inherit ours."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    main()

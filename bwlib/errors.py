@@ -39,6 +39,10 @@ class BwlibError(Exception):
     def __str__(self) -> str:
         return f"Attempted: {self.attempted}\nCame back: {self.came_back}\nDo next:   {self.do_next}"
 
+    def _render_traceback_(self) -> list[str]:
+        """What Jupyter shows for it: the three sentences. IPython looks for this name."""
+        return [type(self).__name__, *str(self).splitlines()]
+
 
 class SettingsError(BwlibError):
     """An answer or a parameter is wrong. Nothing was sent."""

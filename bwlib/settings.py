@@ -86,6 +86,7 @@ class ApplicationTable(_Table):
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")] = "PBX Interconnect"
     callback_url: HttpUrl = ""
+    status_url: HttpUrl = ""
     callback_user: str = ""
     callback_password: SecretReference | Literal[""] = ""
 
@@ -129,6 +130,13 @@ class PbxTable(_Table):
     extension_secret: SecretReference = "file:secrets/extension_secret"  # noqa: S105  a reference
 
 
+class ReadbackTable(_Table):
+    """Where this project's readback can be asked what it received (live only; on the sandbox it is known)."""
+
+    url: HttpUrl = ""
+    token: SecretReference = "env:BW_RUNBOOK_READBACK_TOKEN"  # noqa: S105  a reference
+
+
 class TestTable(_Table):
     """The test calls. `dial` is what the phone dials; `digit` what it presses; threshold 0..1."""
 
@@ -151,6 +159,7 @@ class Settings(_Table):
     realm: RealmTable = RealmTable()
     sip_credential: SipCredentialTable = SipCredentialTable()
     pbx: PbxTable = PbxTable()
+    readback: ReadbackTable = ReadbackTable()
     test: TestTable = TestTable()
     path: Path = Path("site.toml")
 

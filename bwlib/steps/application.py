@@ -5,6 +5,8 @@ Source: dev.bandwidth.com/docs/account/applications (read 2026-11-23).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bwlib.bandwidth.client import Client
 from bwlib.errors import NotAsExpected, Refused
 from bwlib.models import Application, Difference, Outcome
@@ -65,7 +67,7 @@ def ensure_application(client: Client, wanted: Application) -> Outcome[Applicati
         )
         found = check_application(client, wanted, made.id)
         return Outcome("created", TITLE, found, plan.differences, note or _note(wanted))
-    client.update_application(plan.found.id, wanted)
+    client.update_application(replace(wanted, id=plan.found.id))
     found = check_application(client, wanted, plan.found.id)
     return Outcome("updated", TITLE, found, plan.differences, _note(wanted))
 

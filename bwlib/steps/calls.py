@@ -7,13 +7,12 @@ caller passes `Ears`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bwlib.bandwidth.client import Client
 from bwlib.errors import NotAsExpected, StepError
-from bwlib.heard import compare
 from bwlib.models import Application, CallRequest, Heard, Webhook
 from bwlib.phone import Phone, PhoneCall
 from bwlib.readback_client import Readback
@@ -26,10 +25,15 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Ears:
-    """Where to get what Bandwidth's side sent and heard on a call, as PCM (int16, 8 kHz), by call id."""
+    """How to judge a call by ear. PCM is int16, 8 kHz, mono.
 
-    sent: Callable[[str], Any]
-    heard: Callable[[str], Any]
+    by_phone(call id, the phone's recording): is what Bandwidth's side sent in it? by_bandwidth(call id, the phone's
+    voice): did that arrive? None where Bandwidth's side cannot be listened to. audio(call id): more for the record.
+    """
+
+    by_phone: Callable[[str, Any], Heard]
+    by_bandwidth: Callable[[str, Any], Heard] | None
+    audio: Callable[[str], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,10 @@ class CallProof:
     sip_call_ids: tuple[str, ...]
     webhooks: tuple[Webhook, ...]
     heard_by_phone: Heard
-    heard_by_bandwidth: Heard
+    heard_by_bandwidth: Heard | None
     digits: str
     cause: str
-    phone_recording: Any
-    phone_sent: Any
-    bandwidth_sent: Any
-    bandwidth_recording: Any
+    audio: Mapping[str, Any]
 
 
 def call_from_extension(
@@ -106,7 +107,8 @@ def call_to_extension(
             f"ring the extension by a programmatic call to {request.to}",
             f"the phone did not ring; Bandwidth says: {state.state}, cause {state.disconnect_cause or 'none'}"
             + (f" ({state.error_message})" if state.error_message else ""),
-            "look at the SIP ladder: the PBX must admit Bandwidth's addresses (pbx.bandwidth_ips) and know the extension",
+            "look at the SIP ladder: the PBX must admit Bandwidth's addresses (pbx.bandwidth_ips) "
+            "and know the extension",
         ) from error
     try:
         readback.wait_for("answer", after_id=before, call_id=placed.id, timeout_s=WEBHOOK_TIMEOUT_S)
@@ -155,7 +157,6 @@ def _proof(
     cause: str,
     script: CallScript,
 ) -> CallProof:
-    sent, heard = ears.sent(call_id), ears.heard(call_id)
     digits = next((str(hook.body.get("digits", "")) for hook in webhooks if hook.event_type == "gather"), "")
     sip_ids = [str(hook.body["sipCallId"]) for hook in webhooks if hook.body.get("sipCallId")]
     return CallProof(
@@ -163,14 +164,11 @@ def _proof(
         call_id=call_id,
         sip_call_ids=tuple(dict.fromkeys([call.sip_call_id, *sip_ids])),
         webhooks=tuple(webhooks),
-        heard_by_phone=compare(sent, call.recording),
-        heard_by_bandwidth=compare(script.voice, heard),
+        heard_by_phone=ears.by_phone(call_id, call.recording),
+        heard_by_bandwidth=ears.by_bandwidth(call_id, script.voice) if ears.by_bandwidth else None,
         digits=digits,
         cause=cause,
-        phone_recording=call.recording,
-        phone_sent=call.sent,
-        bandwidth_sent=sent,
-        bandwidth_recording=heard,
+        audio={"phone_heard": call.recording, "phone_said": call.sent, **ears.audio(call_id)},
     )
 
 
@@ -181,7 +179,7 @@ def _judge(proof: CallProof, threshold: float) -> None:
             f"correlation {proof.heard_by_phone.correlation:.3f}, wanted at least {threshold:g}",
             "listen to audio/ in the record; look for lost RTP, a codec other than G.711, or one-way audio",
         )
-    if proof.heard_by_bandwidth.correlation < threshold:
+    if proof.heard_by_bandwidth is not None and proof.heard_by_bandwidth.correlation < threshold:
         raise NotAsExpected(
             "compare what Bandwidth's side heard with what the phone said",
             f"correlation {proof.heard_by_bandwidth.correlation:.3f}, wanted at least {threshold:g}",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Generic, TypeVar
 
 from bwlib.errors import NotAsExpected, PbxRefused
-from bwlib.models import Extension, Outcome, OutboundRoute, Realm, SipCredential, Trunk
+from bwlib.models import Extension, OutboundRoute, Outcome, Realm, SipCredential, Trunk
 from bwlib.pbx import Pbx
 from bwlib.steps.compare import differences, everything_new, must_match
 
@@ -167,5 +167,6 @@ def _refuse_foreign(pbx: Pbx, kind: Kind[T], name: str) -> None:
         raise PbxRefused(
             f"set up the {kind.word} {name} on the PBX",
             f"a {kind.word} {name} exists already with other settings, and it is not ours to change",
-            f"choose another name for pbx.{kind.word} in the site file, or give the existing one these settings by hand",
+            f"choose another name for pbx.{kind.word} in the site file, "
+            "or give the existing one these settings by hand",
         )

@@ -63,7 +63,7 @@ def ensure_realm(
     else:
         made = plan.found
         if plan.action == "planned":
-            client.update_realm(made, name, description)
+            client.update_realm(made, name, description, made.is_default)
     realm = wait_until_active(client, made, timeout_s=timeout_s, tell=tell)
     if realm.description != description:
         raise NotAsExpected(
@@ -118,7 +118,7 @@ def remove_realm(client: Client, realm_id: str, fqdn: str, *, timeout_s: float =
             "kept", TITLE, found, note=f"{fqdn} is the account's default realm, which cannot be deleted (33006)"
         )
     try:
-        client.delete_realm(realm_id)
+        client.delete_realm(found)
     except Refused as error:
         if not is_absent(error):
             return Outcome("kept", TITLE, found, note=f"Bandwidth refused: {error.came_back}")

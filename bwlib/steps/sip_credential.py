@@ -29,12 +29,12 @@ def plan_sip_credential(
     """What Apply would change about the credential; sends nothing that writes. A new password cannot be undone."""
     found = find_sip_credential(client, realm, username)
     if found is None:
-        rows = (
+        new = (
             Difference("username", "absent", username),
             Difference("password", "absent", "from the secret reference (only its hashes are sent)"),
             Difference("application", "absent", application.id),
         )
-        return Outcome("planned", TITLE, None, rows, "would be created")
+        return Outcome("planned", TITLE, None, new, "would be created")
     rows = _differences(found, realm, username, password, application)
     if not rows:
         return Outcome("unchanged", TITLE, found)

@@ -1,0 +1,220 @@
+"""Notebook 40's two calls: place them, show them, and put what was seen and heard into the record.
+
+What makes a call a success is decided in `bwlib.steps.calls`; here are the phone, the ladder, the audio files.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+import wave
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import Any
+
+from bwlib.errors import BwlibError
+from bwlib.guide import Run
+from bwlib.heard import test_voice
+from bwlib.models import CallRequest, Heard, Outcome, SipEvent
+from bwlib.phone import Phone
+from bwlib.sip.ladder import ladder_svg, ladder_text
+from bwlib.steps.calls import CallProof, CallScript, call_from_extension, call_to_extension
+from bwlib.widgets import show
+
+FROM_EXTENSION = "Call from the extension to the application"
+TO_EXTENSION = "Programmatic call to the extension"
+
+
+def from_extension(run: Run) -> CallProof | None:
+    """A call from the extension reaches the application's webhooks and is heard."""
+    reason = _cannot_observe(run)
+    if reason:
+        return _skip(run, "call_from_extension", FROM_EXTENSION, reason)
+
+    def place(phone: Phone) -> CallProof:
+        assert run.on.readback is not None
+        assert run.on.ears is not None
+        return call_from_extension(
+            phone,
+            run.on.readback,
+            run.on.ears,
+            _script(run),
+            dial=run.settings.test.dial,
+            number=run.on.number,
+            tell=show.show_progress,
+        )
+
+    return _call(run, "call_from_extension", FROM_EXTENSION, place)
+
+
+def to_extension(run: Run) -> CallProof | None:
+    """A programmatic call to sip:extension@pbx rings the extension and is heard."""
+    reason = _cannot_observe(run) or _cannot_be_called(run)
+    if reason:
+        return _skip(run, "call_to_extension", TO_EXTENSION, reason)
+    name = run.settings.application.name
+
+    def place(phone: Phone) -> CallProof:
+        from bwlib.steps.application import find_application
+
+        assert run.on.readback is not None
+        assert run.on.ears is not None
+        application = find_application(run.on.client, name)
+        info = run.on.pbx().info()
+        request = CallRequest(
+            to=f"sip:{run.settings.pbx.extension}@{info.sip_host}:{info.sip_port}",
+            from_number=run.on.number,
+            application_id=application.id if application else "",
+            answer_url=run.on.answer_url,
+            disconnect_url=run.on.disconnect_url,
+            callback_user=run.on.application.callback_user,
+            callback_password=run.on.application.callback_password,
+        )
+        return call_to_extension(
+            phone,
+            run.on.client,
+            run.on.readback,
+            run.on.ears,
+            _script(run),
+            request=request,
+            tell=show.show_progress,
+        )
+
+    return _call(run, "call_to_extension", TO_EXTENSION, place)
+
+
+def _call(run: Run, name: str, title: str, place: Callable[[Phone], CallProof]) -> CallProof | None:
+    proofs: list[CallProof] = []
+
+    def apply() -> Outcome[dict[str, str]]:
+        info = run.on.pbx().info()
+        extension = run.settings.pbx
+        started = time.time()
+        with Phone(
+            (info.sip_host, info.sip_port), extension.extension, run.secret(extension.extension_secret)
+        ) as phone:
+            try:
+                phone.register()
+                proof = place(phone)
+            except BwlibError as error:
+                _keep_ladder(run, name, title, phone.events, started, (info.sip_host, info.sip_port))
+                raise _with_cause(run, error, started) from error
+            _keep_ladder(run, name, title, phone.events, started, (info.sip_host, info.sip_port))
+        _keep_audio(run, name, proof)
+        proofs.append(proof)
+        return Outcome("passed", title, proof_facts(proof))
+
+    run.step(name, lambda: Outcome("planned", title, None, note="planned, not placed"), apply)
+    if not proofs:
+        return None
+    show.show_webhooks(proofs[0].webhooks)
+    return proofs[0]
+
+
+def proof_facts(proof: CallProof) -> dict[str, str]:
+    """What a person wants to see of a call in the record."""
+    facts = {
+        "direction": proof.direction,
+        "call id": proof.call_id,
+        "webhooks": " ".join(hook.event_type for hook in proof.webhooks),
+        "heard by the phone": _heard_words(proof.heard_by_phone),
+        "digits": proof.digits,
+        "ended by": proof.cause,
+    }
+    if proof.heard_by_bandwidth is not None:
+        facts["heard by the application's side"] = _heard_words(proof.heard_by_bandwidth)
+    return facts
+
+
+def _heard_words(heard: Heard) -> str:
+    return f"correlation {heard.correlation:.4f} over {heard.seconds:.1f} s"
+
+
+def _script(run: Run) -> CallScript:
+    test = run.settings.test
+    return CallScript(test.digit, test_voice(), test.heard_threshold, test.answer_timeout_s)
+
+
+def _skip(run: Run, name: str, title: str, reason: str) -> None:
+    run.note(name, Outcome("skipped", title, None, note=reason))
+
+
+def _cannot_observe(run: Run) -> str:
+    if run.settings.test.phone == "person":
+        return "phone is a person: a person's word is a statement, and an unattended run has none"
+    if run.on.readback is None or run.on.ears is None:
+        return (
+            "not observed: the webhooks of this callback URL cannot be read from here "
+            "(use bw-runbook readback as the application, and give [readback] in the site file)"
+        )
+    return ""
+
+
+def _cannot_be_called(run: Run) -> str:
+    if not run.on.bandwidth_ips:
+        return "pbx.bandwidth_ips is empty: the PBX admits nobody, so a programmatic call cannot ring the extension"
+    if run.on.target == "live":
+        host = run.settings.pbx.sip_host
+        try:
+            private = not ip_address(host).is_global
+        except ValueError:
+            private = host == "localhost" or "." not in host
+        if private:
+            return f"pbx.sip_host {host} is private: Bandwidth cannot reach it from outside"
+    return ""
+
+
+def _keep_ladder(
+    run: Run, name: str, title: str, seen_by_phone: Sequence[SipEvent], started: float, pbx: tuple[str, int]
+) -> None:
+    """The SIP messages of this call, as lines, as a picture and as text; shown too."""
+    since = datetime.fromtimestamp(started, UTC)
+    at_realm = run.on.sip_events(started)
+    events = sorted([event for event in [*seen_by_phone, *at_realm] if event.at >= since], key=lambda event: event.at)
+    lanes = _lanes(run, events, pbx, at_realm)
+    run.record.append_sip(events, name)
+    redact = run.record.redactor.text
+    svg, text = redact(ladder_svg(events, lanes, title)), redact(ladder_text(events, lanes))
+    run.record.write_text(f"ladder_{name}.svg", svg)
+    run.record.write_text(f"ladder_{name}.txt", text)
+    show.show_ladder(svg, text)
+
+
+def _lanes(run: Run, events: Sequence[SipEvent], pbx: tuple[str, int], at_realm: Sequence[SipEvent]) -> dict[str, str]:
+    lanes = {f"{pbx[0]}:{pbx[1]}": "PBX"}
+    for event in events:
+        realm_side = event in at_realm
+        for address in (event.source, event.target):
+            if address not in lanes:
+                lanes[address] = run.on.realm_lane if realm_side else f"Phone {run.settings.pbx.extension}"
+    return lanes
+
+
+def _keep_audio(run: Run, name: str, proof: CallProof) -> None:
+    for what, pcm in proof.audio.items():
+        data = _wav(pcm)
+        run.record.write_bytes(f"audio/{name}_{what}.wav", data)
+        if what in ("phone_heard", "phone_said"):
+            show.show_audio(f"{name}: what the {what.replace('_', ' ')}", data)
+
+
+def _wav(pcm: Any) -> bytes:
+    """16-bit mono PCM at 8000 Hz as a WAV file."""
+    stream = io.BytesIO()
+    with wave.open(stream, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(8000)
+        out.writeframes(pcm.astype("<i2").tobytes())
+    return stream.getvalue()
+
+
+def _with_cause(run: Run, error: BwlibError, started: float) -> BwlibError:
+    """The same error, with what the trunk's SIP messages say about the cause."""
+    from bwlib.trunk_cause import likely_cause
+
+    cause = likely_cause(run.on.sip_events(started), run.settings.pbx.trunk)
+    if not cause:
+        return error
+    return type(error)(error.attempted, f"{error.came_back}. {cause.cause}", cause.fix or error.do_next)

@@ -1,0 +1,389 @@
+"""The guide, step by step, as a notebook walks it: each method decides by `mode`, records, shows, returns an object.
+
+A `Run` is what `open_run` gives a notebook. It knows neither the sandbox nor the live account, only its
+`Surroundings`; the decisions are in `bwlib.steps`, the evidence goes to `bwlib.record`, the screen is `bwlib.widgets`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import SecretStr
+
+from bwlib.errors import BwlibError, NotAsExpected
+from bwlib.models import Application, Extension, OutboundRoute, Outcome, Realm, SipCredential, SipEvent, Trunk
+from bwlib.record.run_record import RunRecord
+from bwlib.settings import Mode, Settings
+from bwlib.widgets import show
+
+if TYPE_CHECKING:
+    from bwlib.bandwidth.client import Client
+    from bwlib.pbx import Pbx
+    from bwlib.readback_client import Readback
+    from bwlib.steps.calls import CallProof, Ears
+
+T = TypeVar("T")
+
+# Eleven digits with + as the phone dials them, and the two habits of North America: with 1, and ten digits.
+DIAL_PATTERN = "+1NXXNXXXXXX"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run works on: the account, the application under test, the PBX, and how it can be listened to.
+
+    application: as wanted, without an id. trunk_proxy: "host:port" where realm names have no DNS. callback_ca: a CA
+    file for the callback URL, None for the usual ones. readback None: its webhooks are not observed.
+    """
+
+    target: str
+    account_id: str
+    number: str
+    client: Client
+    application: Application
+    answer_url: str
+    disconnect_url: str
+    callback_ca: str | None
+    trunk_proxy: str | None
+    bandwidth_ips: tuple[str, ...]
+    pbx: Callable[[], Pbx]
+    readback: Readback | None
+    ears: Ears | None
+    sip_events: Callable[[float], list[SipEvent]]
+    realm_lane: str
+
+
+class Run:
+    """One notebook's hand on one run. Methods are named for the guide's steps and may be called again at any time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        surroundings: Surroundings,
+        record: RunRecord,
+        *,
+        notebook: str,
+        mode: Mode,
+        secret: Callable[[str], SecretStr],
+        seal_here: bool,
+    ) -> None:
+        self.settings = settings
+        self.record = record
+        self.notebook = notebook
+        self.mode = mode
+        self.writes = mode == "apply" or (mode == "auto" and surroundings.target == "sandbox")
+        self.on = surroundings
+        self.secret = secret
+        self._seal_here = seal_here
+
+    def __repr__(self) -> str:
+        return f"Run({self.settings.name!r}, {self.on.target}, mode {self.mode}, record {self.record.folder.name})"
+
+    # ------------------------------------------------------------ guide step 1
+
+    def application(self) -> Application | None:
+        """Guide step 1: the Voice application with POST callbacks."""
+        from bwlib.steps import application as steps
+
+        wanted, client = self.on.application, self.on.client
+        return self.step(
+            "application",
+            lambda: steps.plan_application(client, wanted),
+            lambda: steps.ensure_application(client, wanted),
+        )
+
+    def callback(self) -> None:
+        """Ask the application's callback URL as Bandwidth will: it challenges where it should and answers BXML."""
+        from bwlib.bandwidth.callback import check_callback
+
+        wanted = self.on.application
+
+        def ask() -> Outcome[dict[str, str]]:
+            answer = check_callback(
+                wanted.call_initiated_url,
+                number=self.on.number,
+                dial=self.settings.test.dial,
+                user=wanted.callback_user,
+                password=wanted.callback_password,
+                on_exchange=self.record.append_exchange,
+                verify=self.on.callback_ca or True,
+            )
+            facts = {
+                "url": answer.url,
+                "status": str(answer.status),
+                "asked for credentials first": "yes" if answer.challenged else "no",
+                "BXML verbs": ", ".join(answer.verbs) or "none",
+            }
+            return Outcome("passed", "Callback URL answers", facts)
+
+        self.step("callback", lambda: self._planned("Callback URL answers", wanted.call_initiated_url), ask)
+
+    # ------------------------------------------------------------ guide step 2
+
+    def realm(self) -> Realm | None:
+        """Guide step 2: an ACTIVE realm."""
+        from bwlib.steps import realm as steps
+
+        wanted, client = self.settings.realm, self.on.client
+        return self.step(
+            "realm",
+            lambda: steps.plan_realm(client, wanted.name, wanted.description),
+            lambda: steps.ensure_realm(
+                client, wanted.name, wanted.description, timeout_s=wanted.wait_s, tell=show.show_progress
+            ),
+        )
+
+    def sip_credential(self, realm: Realm | None) -> SipCredential | None:
+        """Guide step 2: a SIP credential in the realm, bound to the application of step 1."""
+        from bwlib.steps import sip_credential as steps
+
+        title = steps.TITLE
+        application = self._found_application()
+        if realm is None or application is None:
+            return self._wait_for(title, "sip_credential", "the application and the realm", "10_application")
+        wanted, client = self.settings.sip_credential, self.on.client
+        password = self.secret(wanted.password)
+        self._learn_ha1(realm, wanted.username, password)
+        return self.step(
+            "sip_credential",
+            lambda: steps.plan_sip_credential(client, realm, wanted.username, password, application),
+            lambda: steps.ensure_sip_credential(
+                client, realm, wanted.username, password, application, rotate=wanted.rotate
+            ),
+        )
+
+    # ------------------------------------------------------------ guide step 3
+
+    def trunk(self) -> Trunk | None:
+        """Guide step 3.1: the trunk to the realm, registration off, authenticating outbound only."""
+        from bwlib.steps import pbx as steps
+
+        wanted = self._wanted_trunk()
+        if wanted is None:
+            return self._wait_for(steps.TRUNK.title, "trunk", "the realm and its SIP credential", "20_sip_credentials")
+        pbx = self.on.pbx()
+        self.record.write_config("before", pbx.snapshot())
+        return self.step(
+            "trunk",
+            lambda: steps.plan_on_pbx(pbx, steps.TRUNK, wanted),
+            lambda: steps.ensure_on_pbx(pbx, steps.TRUNK, wanted),
+        )
+
+    def route(self) -> OutboundRoute | None:
+        """Guide step 3.2: the outbound route that uses the trunk."""
+        from bwlib.steps import pbx as steps
+
+        pbx, wanted = self.on.pbx(), self._wanted_route()
+        return self.step(
+            "route",
+            lambda: steps.plan_on_pbx(pbx, steps.ROUTE, wanted),
+            lambda: steps.ensure_on_pbx(pbx, steps.ROUTE, wanted),
+        )
+
+    def extension(self) -> Extension | None:
+        """Guide step 3.3: the extension that uses the outbound route."""
+        from bwlib.steps import pbx as steps
+
+        pbx, wanted = self.on.pbx(), self._wanted_extension()
+        found = self.step(
+            "extension",
+            lambda: steps.plan_on_pbx(pbx, steps.EXTENSION, wanted),
+            lambda: steps.ensure_on_pbx(pbx, steps.EXTENSION, wanted),
+        )
+        self.record.write_config("after", pbx.snapshot())
+        return found
+
+    def no_registration(self, trunk: Trunk | None) -> None:
+        """Read from the running PBX that the trunk does not register."""
+        from bwlib.steps import pbx as steps
+
+        title = "No registration at the realm"
+        if trunk is None:
+            self._wait_for(title, "no_registration", "the trunk", "30_pbx")
+            return
+        pbx = self.on.pbx()
+
+        def check() -> Outcome[dict[str, str]]:
+            steps.check_no_registration(pbx, trunk)
+            return Outcome("passed", title, {"outbound registrations to the realm": "none"})
+
+        self.step("no_registration", lambda: self._planned(title, "the trunk"), check)
+
+    # ------------------------------------------------------------ the test
+
+    def ready(self) -> bool:
+        """Check everything that a call needs by reading it back; name the notebook to run when something is missing."""
+        from bwlib.steps import pbx as steps
+
+        title = "Everything a call needs is in place"
+
+        def check() -> Outcome[dict[str, str]]:
+            trunk = self._wanted_trunk()
+            if trunk is None:
+                raise NotAsExpected(
+                    "prepare the test calls",
+                    "the application, the realm or its SIP credential is missing",
+                    "run the notebooks 10_application and 20_sip_credentials first",
+                )
+            pbx = self.on.pbx()
+            steps.check_on_pbx(pbx, steps.TRUNK, trunk)
+            steps.check_on_pbx(pbx, steps.ROUTE, self._wanted_route())
+            steps.check_on_pbx(pbx, steps.EXTENSION, self._wanted_extension())
+            steps.check_no_registration(pbx, trunk)
+            facts = {"realm": trunk.server, "trunk": trunk.name, "extension": self.settings.pbx.extension}
+            return Outcome("passed", title, facts)
+
+        return self.step("ready", lambda: self._planned(title, "read back before calling"), check) is not None
+
+    def call_from_extension(self) -> CallProof | None:
+        """The guide's test: a call from the extension reaches the application's webhooks and is heard."""
+        from bwlib import calling
+
+        return calling.from_extension(self)
+
+    def call_to_extension(self) -> CallProof | None:
+        """The guide's test: a programmatic call to sip:extension@pbx rings the extension and is heard."""
+        from bwlib import calling
+
+        return calling.to_extension(self)
+
+    # ------------------------------------------------------------ afterwards
+
+    def undo(self) -> list[Outcome[Any]]:
+        """Remove what this site's records say we created and still is ours; report what is kept, and why."""
+        from bwlib.undo import undo_site
+
+        return undo_site(self)
+
+    def seal(self) -> Path:
+        """Close this run's record and return its folder. In an unattended run the runner does it at the end."""
+        from bwlib.record.manifest import seal
+
+        if self._seal_here:
+            seal(self.record, target=self.on.target)
+            show.show_text("Record sealed", [str(self.record.folder)])
+        else:
+            show.show_text("Record goes on", [f"{self.record.folder} is sealed when the unattended run ends"])
+        return self.record.folder
+
+    # ------------------------------------------------------------ how every step goes
+
+    def step(self, name: str, plan: Callable[[], Outcome[T]], apply: Callable[[], Outcome[T]]) -> T | None:
+        """Do or plan one step; write it down before and after; show it. Returns the object, None when there is none."""
+        started = time.monotonic()
+        self.record.journal.append("step", step=name, notebook=self.notebook, status="running", mode=self.mode)
+        try:
+            outcome = apply() if self.writes else plan()
+        except BaseException as error:
+            self._write_failure(name, error, time.monotonic() - started)
+            raise
+        elapsed_s = time.monotonic() - started
+        self.note(name, outcome, elapsed_s)
+        return outcome.found
+
+    def note(self, name: str, outcome: Outcome[Any], elapsed_s: float = 0.0, **facts: object) -> None:
+        """Write an outcome into the journal and show it."""
+        status = {"planned": "pending", "skipped": "skipped"}.get(outcome.action, "passed")
+        self.record.journal.append(
+            "step",
+            step=name,
+            notebook=self.notebook,
+            status=status,
+            action=outcome.action,
+            title=outcome.title,
+            note=outcome.note,
+            object=show.object_facts(outcome.found),
+            differences=[vars(row) for row in outcome.differences],
+            account=self.on.account_id,
+            elapsed_s=round(elapsed_s, 3),
+            **facts,
+        )
+        show.show_outcome(outcome, status, elapsed_s)
+
+    def _write_failure(self, name: str, error: BaseException, elapsed_s: float) -> None:
+        said = (
+            {"attempted": error.attempted, "came_back": error.came_back, "do_next": error.do_next}
+            if isinstance(error, BwlibError)
+            else {"came_back": "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__}
+        )
+        self.record.journal.append(
+            "step",
+            step=name,
+            notebook=self.notebook,
+            status="failed",
+            error=type(error).__name__,
+            elapsed_s=round(elapsed_s, 3),
+            **said,
+        )
+
+    def _planned(self, title: str, what: str) -> Outcome[Any]:
+        return Outcome("planned", title, None, note=f"planned, not done: {what}")
+
+    def _wait_for(self, title: str, name: str, what: str, notebook: str) -> None:
+        """A step whose ground is missing: pending when only planning, an error that names the notebook otherwise."""
+
+        def refuse() -> Outcome[Any]:
+            raise NotAsExpected(f"set up: {title}", f"{what} must exist first", f"run notebook {notebook} first")
+
+        self.step(name, lambda: self._planned(title, f"it needs {what}, which is not there yet"), refuse)
+
+    # ------------------------------------------------------------ what is wanted, from settings and what was found
+
+    def _found_application(self) -> Application | None:
+        from bwlib.steps.application import find_application
+
+        return find_application(self.on.client, self.settings.application.name)
+
+    def _wanted_trunk(self) -> Trunk | None:
+        """The trunk for the realm and credential as they are now; None when they do not exist yet."""
+        from bwlib.steps import pbx, realm, sip_credential
+
+        client, wanted = self.on.client, self.settings.sip_credential
+        application = self._found_application()
+        found = realm.find_realm(client, self.settings.realm.name)
+        if application is None or found is None:
+            return None
+        if sip_credential.find_sip_credential(client, found, wanted.username) is None:
+            return None
+        password = self.secret(wanted.password)
+        self._learn_ha1(found, wanted.username, password)
+        credential = sip_credential.check_sip_credential(client, found, wanted.username, password, application)
+        return pbx.trunk_to(
+            found,
+            credential,
+            name=self.settings.pbx.trunk,
+            password=password,
+            number=self.on.number,
+            bandwidth_ips=self.on.bandwidth_ips,
+            extension=self.settings.pbx.extension,
+            outbound_proxy=self.on.trunk_proxy,
+        )
+
+    def _wanted_route(self) -> OutboundRoute:
+        table = self.settings.pbx
+        return OutboundRoute(
+            name=table.route, pattern=DIAL_PATTERN, prepend="", trunk=table.trunk, caller_id=self.on.number
+        )
+
+    def _wanted_extension(self) -> Extension:
+        table = self.settings.pbx
+        return Extension(
+            number=table.extension,
+            secret=self.secret(table.extension_secret),
+            route=table.route,
+            display_name=f"Extension {table.extension}",
+        )
+
+    def _learn_ha1(self, realm: Realm, username: str, password: SecretStr) -> None:
+        """HA1 is as good as the password: the record must know it to keep it out."""
+        from bwlib.bandwidth.wire import hash1, hash1b
+
+        for name, value in (
+            ("HA1", hash1(username, realm.fqdn, password)),
+            ("HA1b", hash1b(username, realm.fqdn, password)),
+        ):
+            self.record.redactor.learn(name, value.get_secret_value())

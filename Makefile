@@ -10,15 +10,16 @@
 # make clean      remove .venv and caches; records and site files stay
 #
 # .venv is made, or brought up to date, by every target that needs it. Set-up talk goes to stderr: stdout belongs
-# to the program. Another Python: make PYTHON=/usr/bin/python3.12 demo
+# to the program. Another Python: make PYTHON=/usr/bin/python3.12 demo. From another folder: make -sC this/folder demo
+# (without -s, make writes its own "Leaving directory" as the last line).
 
 MAKEFLAGS += --no-print-directory
 .PHONY: help demo lab test test-fast soak check doctor venv lock clean
 
 NOTEBOOKS = $(if $(wildcard notebooks/*.ipynb),--nbval-lax notebooks)
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
-	pyproject.toml --extra speech --extra browser --group build
+    --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
+    pyproject.toml --extra speech --extra browser --group build
 export PYTHON
 
 help:

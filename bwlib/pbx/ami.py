@@ -92,7 +92,7 @@ class Ami:
         if not answer.ok:
             raise PbxRefused(
                 f"run `{line}` on Asterisk",
-                answer.message or " / ".join(answer.output[:3]) or "an error without a text",
+                " / ".join(answer.output[:3]) or answer.message or "an error without a text",
                 "give the manager user the write classes system, command, config and reporting in manager.conf",
             )
         return list(answer.output)

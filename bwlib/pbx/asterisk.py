@@ -1,0 +1,260 @@
+"""Asterisk (16 and newer, chan_pjsip) as a PBX: configured by files of our own, read back from the running Asterisk."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from bwlib.errors import PbxRefused
+from bwlib.models import Extension, OutboundRoute, PbxInfo, Trunk
+from bwlib.pbx import Kind, Owner, asterisk_text, by_hand, checks
+from bwlib.pbx.ami import Ami
+from bwlib.pbx.asterisk_files import OwnFiles
+from bwlib.pbx.asterisk_read import (
+    Step,
+    extension_from,
+    inbound_extension_from,
+    route_from,
+    settings_from_ami,
+    settings_from_text,
+    steps_from_ami,
+    steps_from_text,
+    trunk_from,
+)
+
+log = logging.getLogger(__name__)
+
+PJSIP, DIALPLAN = "pjsip.conf", "extensions.conf"
+# Each of them keeps objects of its own from pjsip.conf.
+RELOADED = ("res_pjsip.so", "res_pjsip_endpoint_identifier_ip.so", "res_pjsip_outbound_registration.so")
+
+
+class AsteriskPbx:
+    """A `bwlib.pbx.Pbx`.
+
+    config_dir: Asterisk's astetcdir. ami_*: a manager user with the write classes system, command, config, reporting.
+    origin: where this Asterisk came from, for the record. Every method opens its own manager connection.
+    """
+
+    def __init__(
+        self, config_dir: Path, *, ami_host: str, ami_port: int, ami_user: str, ami_secret: SecretStr, origin: str = ""
+    ) -> None:
+        self._files = OwnFiles(config_dir)
+        self._ami_address = (ami_host, ami_port)
+        self._ami_login = (ami_user, ami_secret)
+        self._origin = origin
+
+    def info(self) -> PbxInfo:
+        """Version, and the address of the first UDP transport; an unspecified one is named by the AMI's host."""
+        with self._ami() as ami:
+            version = ami.action("CoreSettings").fields.get("AsteriskVersion", "")
+            transports = "\n".join(ami.command("pjsip show transports"))
+        bound = re.search(r"Transport:\s+\S+\s+udp\s+\S+\s+\S+\s+(\S+):(\d+)", transports)
+        if bound is None:
+            raise PbxRefused(
+                "find the address on which Asterisk listens for SIP",
+                "no UDP transport in `pjsip show transports`",
+                "add a section with type=transport, protocol=udp and bind= to pjsip.conf",
+            )
+        host = self._ami_address[0] if bound[1] == "0.0.0.0" else bound[1]  # noqa: S104 - compared, not bound
+        return PbxInfo("Asterisk", version, host, int(bound[2]), self._origin)
+
+    # ---------------------------------------------------------------- trunk
+
+    def get_trunk(self, name: str) -> Trunk | None:
+        """The trunk as it is in force, its password included (the manager interface says it)."""
+        checks.check_name("trunk", name)
+        with self._ami() as ami:
+            endpoint = ami.action("PJSIPShowEndpoint", Endpoint=name)
+            steps = _dialplan(ami, asterisk_text.inbound_context(name))
+            registrations = ami.action("PJSIPShowRegistrationsOutbound").events
+        if not endpoint.ok:
+            _refuse_unless_absent(endpoint.message, f"endpoint {name}")
+            return None
+        settings = settings_from_ami(endpoint.events)
+        auth = settings.get("endpoint", {}).get("outbound_auth") or None
+        registers = any(event.get("OutboundAuth") == auth for event in registrations if auth)
+        return trunk_from(name, settings, inbound_extension_from(steps), registers)
+
+    def put_trunk(self, trunk: Trunk) -> None:
+        """Write it. Raises PbxRefused when somebody else's endpoint has that name."""
+        checks.check_trunk(trunk)
+        self._put("trunk", trunk.name, asterisk_text.trunk_pjsip(trunk), asterisk_text.trunk_dialplan(trunk))
+
+    def delete_trunk(self, name: str) -> None:
+        """Take ours out; PbxRefused when it is somebody else's."""
+        self._delete("trunk", name)
+
+    # ---------------------------------------------------------------- route
+
+    def get_route(self, name: str) -> OutboundRoute | None:
+        """The route as the running dialplan has it."""
+        checks.check_name("route", name)
+        with self._ami() as ami:
+            return route_from(name, _dialplan(ami, asterisk_text.outbound_context(name)))
+
+    def put_route(self, route: OutboundRoute) -> None:
+        """Write it. Raises PbxRefused when somebody else's context has its name."""
+        checks.check_route(route)
+        self._put("route", route.name, None, asterisk_text.route_dialplan(route))
+
+    def delete_route(self, name: str) -> None:
+        """Take ours out; PbxRefused when it is somebody else's."""
+        self._delete("route", name)
+
+    # ---------------------------------------------------------------- extension
+
+    def get_extension(self, number: str) -> Extension | None:
+        """The extension as it is in force, its secret included. One of another owner has its own context as route."""
+        checks.check_name("extension", number)
+        with self._ami() as ami:
+            endpoint = ami.action("PJSIPShowEndpoint", Endpoint=number)
+        if not endpoint.ok:
+            _refuse_unless_absent(endpoint.message, f"endpoint {number}")
+            return None
+        return extension_from(number, settings_from_ami(endpoint.events))
+
+    def put_extension(self, extension: Extension) -> None:
+        """Write it. Raises PbxRefused when the number is taken."""
+        checks.check_extension(extension)
+        self._put("extension", extension.number, asterisk_text.extension_pjsip(extension), None)
+
+    def delete_extension(self, number: str) -> None:
+        """Take ours out; PbxRefused when it is somebody else's."""
+        self._delete("extension", number)
+
+    # ---------------------------------------------------------------- the whole
+
+    def owner(self, kind: Kind, name: str) -> Owner | None:
+        """ "ours": in our files. "other": in the person's files, or running and not of our making."""
+        checks.check_name(kind, name)
+        if (kind, name) in self._files.blocks(DIALPLAN if kind == "route" else PJSIP):
+            return "ours"
+        if kind == "route":
+            return "other" if asterisk_text.outbound_context(name) in self._files.persons_sections(DIALPLAN) else None
+        # an endpoint and its auth live in one namespace with the other kind's
+        taken = {section for _, block in self._own_pjsip() for section in re.findall(r"^\[(.+)\]", block, re.MULTILINE)}
+        if {name, f"{name}-auth"} & (taken | self._files.persons_sections(PJSIP)):
+            return "other"
+        with self._ami() as ami:
+            endpoint = ami.action("PJSIPShowEndpoint", Endpoint=name)
+        context = settings_from_ami(endpoint.events).get("endpoint", {}).get("context", "")
+        # One that we took out of the files runs on until the next apply; it is known by its context.
+        return "other" if endpoint.ok and not context.startswith(("bw-inbound-", "bw-outbound-")) else None
+
+    def apply(self) -> None:
+        """Reload, then compare what is in force with what our files say. Raises PbxRefused when they differ."""
+        with self._ami() as ami:
+            said = [line for module in RELOADED for line in ami.command(f"module reload {module}")]
+            said += ami.command("dialplan reload")
+        log.info("Asterisk: %s", " / ".join(filter(None, said)))
+        different = self._not_taken_up()
+        if different:
+            raise PbxRefused(
+                "reload Asterisk's configuration",
+                f"not in force as written: {'; '.join(different)}",
+                "read Asterisk's own log for the reason (such as \"Could not create an object\"), then apply again",
+            )
+
+    def registrations(self) -> list[str]:
+        """name, registrar and state of each outbound registration of this Asterisk."""
+        with self._ami() as ami:
+            events = ami.action("PJSIPShowRegistrationsOutbound").events
+        found = [event for event in events if event.get("Event") == "OutboundRegistrationDetail"]
+        return [f"{e.get('ObjectName', '')} {e.get('ServerUri', '')} {e.get('Status', '')}" for e in found]
+
+    def snapshot(self) -> dict[str, str]:
+        """pjsip.conf, extensions.conf and our files of the same names; secrets masked."""
+        return self._files.snapshot()
+
+    def settings_sheet(self, trunk: Trunk, route: OutboundRoute, extension: Extension) -> str:
+        """The lines for pjsip.conf and extensions.conf, without the secrets."""
+        checks.check_trunk(trunk)
+        checks.check_route(route)
+        checks.check_extension(extension)
+        return by_hand.asterisk_sheet(trunk, route, extension)
+
+    # ---------------------------------------------------------------- how
+
+    def _ami(self) -> Ami:
+        return Ami(*self._ami_address, *self._ami_login)
+
+    def _own_pjsip(self) -> list[tuple[asterisk_text.Key, str]]:
+        return list(self._files.blocks(PJSIP).items())
+
+    def _put(self, kind: Kind, name: str, pjsip: str | None, dialplan: str | None) -> None:
+        self._refuse_if_others(kind, name, "write")
+        with self._files.locked():
+            for file, block in ((PJSIP, pjsip), (DIALPLAN, dialplan)):
+                if block is not None:
+                    self._write(file, {**self._files.blocks(file), (kind, name): block})
+
+    def _delete(self, kind: Kind, name: str) -> None:
+        self._refuse_if_others(kind, name, "delete")
+        with self._files.locked():
+            for file in (PJSIP, DIALPLAN):
+                blocks = self._files.blocks(file)
+                if blocks.pop((kind, name), None) is not None:
+                    self._write(file, blocks)
+
+    def _write(self, file: str, blocks: dict[asterisk_text.Key, str]) -> None:
+        self._files.write(file, blocks, asterisk_text.HANGUP_DIALPLAN if file == DIALPLAN else "")
+
+    def _refuse_if_others(self, kind: Kind, name: str, verb: str) -> None:
+        if self.owner(kind, name) == "other":
+            raise PbxRefused(
+                f"{verb} the {kind} {name!r}",
+                "Asterisk has one of that name that was not written by this program; it was left as it is",
+                f"choose another name or number for the {kind} in the site file",
+            )
+
+    def _not_taken_up(self) -> list[str]:
+        pjsip, dialplan = self._files.blocks(PJSIP), self._files.blocks(DIALPLAN)
+        different: list[str] = []
+        for (kind, name), block in [*pjsip.items(), *(item for item in dialplan.items() if item[0][0] == "route")]:
+            wanted: Trunk | OutboundRoute | Extension | None
+            found: Trunk | OutboundRoute | Extension | None
+            if kind == "trunk":
+                steps = steps_from_text(dialplan.get((kind, name), ""), asterisk_text.inbound_context(name))
+                settings = settings_from_text(block)
+                registers = "registration" in settings
+                wanted = trunk_from(name, settings, inbound_extension_from(steps), registers)
+                found = self.get_trunk(name)
+            elif kind == "route":
+                wanted = route_from(name, steps_from_text(block, asterisk_text.outbound_context(name)))
+                found = self.get_route(name)
+            else:
+                wanted, found = extension_from(name, settings_from_text(block)), self.get_extension(name)
+            if wanted != found:
+                different.append(f"{kind} {name} ({_differing(wanted, found)})")
+        return different
+
+
+def _dialplan(ami: Ami, context: str) -> list[Step]:
+    """The context's steps; an absent context has none."""
+    answer = ami.action("ShowDialPlan", Context=context)
+    if not answer.ok:
+        _refuse_unless_absent(answer.message, f"context {context}")
+    return steps_from_ami(answer.events)
+
+
+def _refuse_unless_absent(message: str, what: str) -> None:
+    """Asterisk says that it has no such object: fine. Any other refusal is an error, never "absent"."""
+    if not message.startswith(("Unable to retrieve endpoint", "Did not find context")):
+        raise PbxRefused(
+            f"read {what} from Asterisk",
+            message or "refused without a reason",
+            "give the manager user the write classes system, command, config and reporting in manager.conf",
+        )
+
+
+def _differing(wanted: object, found: object) -> str:
+    """Names of the fields that differ, never their values: some are secrets."""
+    if wanted is None or found is None:
+        return "absent"
+    names = [field.name for field in fields(wanted)]  # type: ignore[arg-type]
+    return ", ".join(name for name in names if getattr(wanted, name) != getattr(found, name))

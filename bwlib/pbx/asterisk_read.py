@@ -1,0 +1,151 @@
+"""From Asterisk's words back to our objects. Pure.
+
+The same facts come in two spellings: as text that `asterisk_text` wrote, and as events of the manager interface, which
+writes FromUser for from_user, (ulaw|alaw) for !all,ulaw,alaw and 255.255.255.255 for /32. Both become `Settings`, and
+one function makes an object of them, so that what was written and what is in force can be compared.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from bwlib.models import Extension, OutboundRoute, Trunk
+from bwlib.pbx.asterisk_text import route_patterns
+
+# Section type -> option -> value, of one endpoint and all that belongs to it.
+Settings = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One priority of the dialplan: the extension it belongs to, the application and its data."""
+
+    exten: str
+    application: str
+    data: str
+
+
+def settings_from_text(block: str) -> Settings:
+    """What one of our blocks of pjsip.conf says."""
+    found: dict[str, dict[str, str]] = {}
+    for body in re.findall(r"^\[[^\]\n]+\]\n((?:[^\[\n][^\n]*\n)*)", block, re.MULTILINE):
+        values = dict(re.findall(r"^(\w+) = (.*)$", body, re.MULTILINE))
+        found[values.pop("type", "")] = {key: value.replace("\\;", ";") for key, value in values.items()}
+    return found
+
+
+def settings_from_ami(events: Iterable[Mapping[str, str]]) -> Settings:
+    """What the manager interface says of an endpoint (action PJSIPShowEndpoint)."""
+    found: dict[str, dict[str, str]] = {}
+    for event in events:
+        kind = event.get("ObjectType")
+        if kind:
+            values = {re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower(): value for key, value in event.items()}
+            found.setdefault(kind, values)
+    return found
+
+
+def trunk_from(name: str, settings: Settings, inbound_extension: str | None, registration: bool) -> Trunk:
+    """The trunk that these settings are. Values that are missing come out empty."""
+    endpoint, auth, aor = (settings.get(kind, {}) for kind in ("endpoint", "auth", "aor"))
+    contact = re.search(r"sips?:(?:[^@,]+@)?([^:;,/]+)(?::(\d+))?", aor.get("contacts") or aor.get("contact", ""))
+    proxy = endpoint.get("outbound_proxy", "").removeprefix("sip:").removesuffix(";lr")
+    return Trunk(
+        name=name,
+        server=contact[1] if contact else "",
+        port=int(contact[2]) if contact and contact[2] else None,
+        username=auth.get("username", ""),
+        password=SecretStr(auth.get("password", "")),
+        from_user=endpoint.get("from_user", ""),
+        from_domain=endpoint.get("from_domain", ""),
+        outbound_proxy=proxy or None,
+        registration=registration,
+        qualify_s=int(aor.get("qualify_frequency") or 0),
+        codecs=tuple(codec for codec in re.findall(r"\w+", endpoint.get("allow", "")) if codec != "all"),
+        dtmf=endpoint.get("dtmf_mode", ""),
+        send_pai=endpoint.get("send_pai", "") in ("yes", "true"),
+        bandwidth_ips=_addresses(settings.get("identify", {}).get("match", "")),
+        inbound_extension=inbound_extension,
+    )
+
+
+def extension_from(number: str, settings: Settings) -> Extension:
+    """The extension that these settings are. One that is not ours has its own context as `route`."""
+    endpoint, auth = settings.get("endpoint", {}), settings.get("auth", {})
+    display = re.match(r'"([^"]*)"', endpoint.get("callerid", ""))
+    return Extension(
+        number=number,
+        secret=SecretStr(auth.get("password", "")),
+        route=endpoint.get("context", "").removeprefix("bw-outbound-"),
+        display_name=display[1] if display else "",
+    )
+
+
+def _addresses(match: str) -> tuple[str, ...]:
+    addresses = []
+    for part in filter(None, (part.strip() for part in match.split(","))):
+        try:
+            addresses.append(str(ipaddress.IPv4Network(part, strict=False)).removesuffix("/32"))
+        except ValueError:
+            addresses.append(part)  # somebody wrote a name or an IPv6 address: shown as it is
+    return tuple(addresses)
+
+
+# ------------------------------------------------------------------ dialplan
+
+
+def steps_from_text(text: str, context: str) -> list[Step]:
+    """The steps of one context, of text that `asterisk_text` wrote."""
+    steps: list[Step] = []
+    here = exten = ""
+    for line in text.splitlines():
+        if line.startswith("["):
+            here = line.strip("[]")
+        match = re.fullmatch(r"(?:exten => ([^,]+),1| same => n),(\w+)\((.*)\)", line)
+        if match and here == context:
+            exten = match[1] or exten
+            steps.append(Step(exten, match[2], match[3]))
+    return steps
+
+
+def steps_from_ami(events: Iterable[Mapping[str, str]]) -> list[Step]:
+    """The steps of one context, of the action ShowDialPlan."""
+    return [
+        Step(event.get("Extension", ""), event.get("Application", ""), event.get("AppData", ""))
+        for event in events
+        if event.get("Event") == "ListDialplan"
+    ]
+
+
+def route_from(name: str, steps: Iterable[Step]) -> OutboundRoute | None:
+    """The route that a dialplan context is, None when nothing is dialled in it.
+
+    The context holds the route's pattern and those that follow from it. When they do not follow from one (somebody
+    changed the context) the shortest is given, and a missing or mixed caller id is empty: so it differs from any wish.
+    """
+    steps = list(steps)
+    caller_ids = {match[1] for step in steps if (match := re.fullmatch(r"CALLERID\(num\)=(.*)", step.data))}
+    dialled: dict[str, str] = {}
+    trunks = set()
+    for step in steps:
+        match = re.match(r"PJSIP/([^$]*)\$\{EXTEN\}@([^,)]+)", step.data) if step.application == "Dial" else None
+        if match:
+            dialled[step.exten.removeprefix("_")] = match[1]
+            trunks.add(match[2])
+    if not dialled:
+        return None
+    from_one = [pair for pair in dialled.items() if dict(route_patterns(*pair)) == dialled]
+    pattern, prepend = from_one[0] if from_one else min(dialled.items(), key=lambda pair: len(pair[0]))
+    caller_id = caller_ids.pop() if len(caller_ids) == 1 else ""
+    trunk = trunks.pop() if len(trunks) == 1 else ""
+    return OutboundRoute(name, pattern, prepend if from_one else "", trunk, caller_id)
+
+
+def inbound_extension_from(steps: Iterable[Step]) -> str | None:
+    """The extension that an inbound context reaches, None when it reaches none."""
+    return next((step.exten for step in steps if step.application == "Dial"), None)

@@ -1,0 +1,189 @@
+"""The text of Asterisk's configuration (the way back is in asterisk_read). Pure: no file is touched here.
+
+Ours lives in blocks, one per trunk, route and extension, between two marker lines, so that one can be replaced or taken
+out without touching the others. Option names: docs.asterisk.org, res_pjsip configuration (22).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import cast
+
+from bwlib.models import Extension, OutboundRoute, Trunk
+from bwlib.pbx import Kind
+
+Key = tuple[Kind, str]
+
+HEADER = "; Written by bw-runbook and written anew at every change. Put your own lines elsewhere.\n"
+HANGUP_CONTEXT = "bw-hangup"
+SECRET_KEYS = ("password", "md5_cred", "password_digest", "secret", "oauth_secret", "refresh_token")
+MASK = "(not shown)"
+
+# What the caller's phone is told when the other leg failed: the other leg's own SIP status. PJSIPHangup can say any
+# status (Asterisk 18.21, 20.6, 21.1 and later); without it Hangup says what the Q.850 cause maps to. A 401 or 407 that
+# came back to us is our failure, not the phone's: 403, or the phone would ask its user for a password. Without a status
+# (nobody answered, nothing could be sent) Asterisk would say 603: here it says whether waiting or sending failed.
+HANGUP_DIALPLAN = r"""[bw-hangup]
+exten => outbound,1,Set(BW_ELSE=${IF($["${DIALSTATUS}"="NOANSWER"]?408:503)})
+ same => n,Goto(say,1)
+exten => inbound,1,Set(BW_ELSE=480)
+ same => n,Goto(say,1)
+exten => say,1,Set(BW_LEG=${HANGUPCAUSE_KEYS()})
+ same => n,ExecIf($[${LEN(${BW_LEG})}>0]?Set(BW_SIP=${HANGUPCAUSE(${BW_LEG},tech)}))
+ same => n,Set(BW_CODE=${BW_SIP:4:3})
+ same => n,Log(NOTICE,other leg of ${CHANNEL}: SIP status ${BW_CODE} (cause ${HANGUPCAUSE} ${DIALSTATUS}))
+ same => n,ExecIf($["${BW_CODE}"="401" | "${BW_CODE}"="407"]?Set(BW_CODE=403))
+ same => n,ExecIf($[${LEN(${BW_CODE})}!=3 | 0${BW_CODE}<400]?Set(BW_CODE=${BW_ELSE}))
+ same => n,TryExec(PJSIPHangup(${BW_CODE}))
+ same => n,Hangup(${IF($[0${HANGUPCAUSE}>0]?${HANGUPCAUSE}:34)})
+"""
+
+
+# ------------------------------------------------------------------ blocks and the include line
+
+
+def split_blocks(text: str) -> dict[Key, str]:
+    """The blocks of one of our files, without their markers."""
+    found = re.findall(r"^; >>> (trunk|route|extension) (\S+)\n(.*?)^; <<<\n", text, re.MULTILINE | re.DOTALL)
+    return {(cast(Kind, kind), name): body for kind, name, body in found}
+
+
+def join_blocks(blocks: Mapping[Key, str], head: str = "") -> str:
+    """The file's text; empty when there are no blocks. `head` comes once, before them."""
+    if not blocks:
+        return ""
+    parts = [f"; >>> {kind} {name}\n{body}; <<<\n" for (kind, name), body in sorted(blocks.items())]
+    return "\n".join([HEADER + head, *parts])
+
+
+def with_include(text: bytes, line: bytes) -> bytes:
+    """`text` with the include line, once. It goes on top, so that taking it out gives back every other byte."""
+    return text if line in text.splitlines(keepends=True) else line + text
+
+
+def without_include(text: bytes, line: bytes) -> bytes:
+    """`text` without the include line, all other bytes as they are."""
+    return b"".join(part for part in text.splitlines(keepends=True) if part != line)
+
+
+def mask_secrets(text: str) -> str:
+    """Configuration text with the values of secret options replaced."""
+    keys = "|".join(SECRET_KEYS)
+    return re.sub(rf"(?im)^(\s*(?:{keys})\s*\+?=>?[ \t]*)\S.*$", rf"\g<1>{MASK}", text)
+
+
+# ------------------------------------------------------------------ objects to text
+
+
+def inbound_context(trunk_name: str) -> str:
+    """The context that Bandwidth's calls arrive in."""
+    return f"bw-inbound-{trunk_name}"
+
+
+def outbound_context(route_name: str) -> str:
+    """The context that the phones of a route dial in."""
+    return f"bw-outbound-{route_name}"
+
+
+def trunk_pjsip(trunk: Trunk) -> str:
+    """The trunk's sections of pjsip.conf. No registration unless wanted, and an auth that answers any realm."""
+    server = f"sip:{trunk.server}" + (f":{trunk.port}" if trunk.port else "")
+    proxy = {"outbound_proxy": f"sip:{trunk.outbound_proxy};lr"} if trunk.outbound_proxy else {}
+    endpoint = {
+        "context": inbound_context(trunk.name),
+        # by address only: anybody could write the trunk's name into a From header
+        "identify_by": "ip",
+        "allow": "!all," + ",".join(trunk.codecs),
+        "aors": trunk.name,
+        "outbound_auth": f"{trunk.name}-auth",
+        "from_user": trunk.from_user,
+        "from_domain": trunk.from_domain,
+        "dtmf_mode": trunk.dtmf,
+        "direct_media": "no",
+        "rtp_symmetric": "yes",
+        "send_pai": "yes" if trunk.send_pai else "no",
+        **proxy,
+    }
+    auth = {"auth_type": "userpass", "username": trunk.username, "password": trunk.password.get_secret_value()}
+    # The realm's own URI stays in the request while the packets go to the proxy: so on both endpoint and aor.
+    aor = {"contact": server, "qualify_frequency": str(trunk.qualify_s), **proxy}
+    sections = [
+        _section(trunk.name, "endpoint", endpoint),
+        _section(f"{trunk.name}-auth", "auth", auth),
+        _section(trunk.name, "aor", aor),
+    ]
+    if trunk.bandwidth_ips:
+        identify = {"endpoint": trunk.name, "match": ",".join(trunk.bandwidth_ips), "srv_lookups": "no"}
+        sections.append(_section(f"{trunk.name}-identify", "identify", identify))
+    if trunk.registration:
+        client = f"sip:{trunk.username}@{server[4:]}"
+        registration = {"server_uri": server, "client_uri": client, "outbound_auth": f"{trunk.name}-auth", **proxy}
+        sections.append(_section(f"{trunk.name}-registration", "registration", registration))
+    return "\n".join(sections)
+
+
+def trunk_dialplan(trunk: Trunk) -> str:
+    """The inbound context: this site's extension and nothing else, or the PBX would be open to toll fraud."""
+    context = f"[{inbound_context(trunk.name)}]\n"
+    if trunk.inbound_extension is None:
+        return context
+    number = trunk.inbound_extension
+    return (
+        f"{context}exten => {number},1,Dial(PJSIP/{number},60)\n"
+        f" same => n,Goto({HANGUP_CONTEXT},inbound,1)\n"
+    )  # fmt: skip
+
+
+def route_dialplan(route: OutboundRoute) -> str:
+    """The outbound context: the pattern as dialled, and the same number when the phone already says the prepend."""
+    lines = [f"[{outbound_context(route.name)}]"]
+    for pattern, prefix in route_patterns(route.pattern, route.prepend):
+        lines += [
+            f"exten => _{pattern},1,Set(CALLERID(num)={route.caller_id})",
+            f" same => n,Dial(PJSIP/{prefix}${{EXTEN}}@{route.trunk},60)",
+            f" same => n,Goto({HANGUP_CONTEXT},outbound,1)",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def route_patterns(pattern: str, prepend: str) -> list[tuple[str, str]]:
+    """(pattern, what to put before it). With "+1": 9195550123, 19195550123 and +19195550123 all leave as the last."""
+    found = [(pattern, prepend)]
+    if prepend.startswith("+") and len(prepend) > 1:
+        found.append((prepend[1:] + pattern, "+"))
+    if prepend:
+        found.append((prepend + pattern, ""))
+    return found
+
+
+def extension_pjsip(extension: Extension) -> str:
+    """The phone's sections of pjsip.conf. One contact, the newest: a phone that came back is not rung twice."""
+    number = extension.number
+    endpoint = {
+        "context": outbound_context(extension.route),
+        "identify_by": "username",
+        "allow": "!all,ulaw,alaw",
+        "aors": number,
+        "auth": f"{number}-auth",
+        "callerid": f'"{extension.display_name}" <{number}>' if extension.display_name else f"<{number}>",
+        "dtmf_mode": "rfc4733",
+        "direct_media": "no",
+        "rtp_symmetric": "yes",
+        "rewrite_contact": "yes",
+    }
+    auth = {"auth_type": "userpass", "username": number, "password": extension.secret.get_secret_value()}
+    aor = {"max_contacts": "1", "remove_existing": "yes"}
+    return "\n".join(
+        [
+            _section(number, "endpoint", endpoint),
+            _section(f"{number}-auth", "auth", auth),
+            _section(number, "aor", aor),
+        ]
+    )
+
+
+def _section(name: str, kind: str, values: Mapping[str, str]) -> str:
+    """One section; a semicolon begins a comment unless it is escaped."""
+    lines = [f"{key} = {value.replace(';', chr(92) + ';')}" for key, value in values.items()]
+    return "\n".join([f"[{name}]", f"type = {kind}", *lines, ""])

@@ -69,7 +69,10 @@ RULES = {
         but=b("sandbox.pbx", "sandbox.pbx_files"),
     ),
     "only run and cli know the sandbox": Rule(
-        ("bwlib",), ("bwlib.steps.realm", "from bwlib import sandbox"), about=b("sandbox"), but=b("run", "cli", "sandbox")
+        ("bwlib",),
+        ("bwlib.steps.realm", "from bwlib import sandbox"),
+        about=b("sandbox"),
+        but=b("run", "cli", "sandbox"),
     ),
     "a PBX knows nothing of Bandwidth or the run": Rule(
         b("pbx"),

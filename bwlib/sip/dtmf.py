@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import deque
 from dataclasses import dataclass
 
-from ..errors import SettingsError
+from bwlib.errors import SettingsError
 
 DIGITS = "0123456789*#ABCD"  # the position is the event code, RFC 4733 table 3; 16 (flash) is no digit
 FRAME_MS = 20
@@ -53,6 +54,21 @@ def frames(digits: str, tone_ms: int = 160, gap_ms: int = 100) -> list[EventFram
 
 def _payload(code: int, duration: int, *, end: bool) -> bytes:
     return struct.pack("!BBH", code, (0x80 if end else 0) | _VOLUME_DBM0, duration)
+
+
+def digit_of_info(content_type: str, body: bytes) -> str | None:
+    """The digit of a SIP INFO, application/dtmf-relay ("Signal=5") or application/dtmf ("5"); None for others.
+
+    Not standardised; this is what phones and PBXs with "DTMF by INFO" send.
+    """
+    text = body[:200].decode("ascii", "replace").strip()
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/dtmf-relay":
+        found = re.search(r"^\s*signal\s*=\s*(\S+)", text, re.IGNORECASE | re.MULTILINE)
+        text = found.group(1) if found else ""
+    elif kind != "application/dtmf":
+        return None
+    return text.upper() if len(text) == 1 and text.upper() in DIGITS else None
 
 
 class DtmfReceiver:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .dtmf import DtmfReceiver
-from .g711 import SAMPLE_RATE, decode
-from .rtp import Reception, RtpPacket
-from .timeline import Timeline
+from bwlib.sip.dtmf import DtmfReceiver
+from bwlib.sip.g711 import SAMPLE_RATE, decode
+from bwlib.sip.rtp import Reception, RtpPacket
+from bwlib.sip.timeline import Timeline
 
 VOICE_RMS = 150.0  # louder than this is voice: G.711's own silence is below 10, quiet speech above 300
 _MAX_JUMP = 5 * SAMPLE_RATE  # a timestamp this far ahead of the clock is a new time base

@@ -18,15 +18,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import BwlibError, NotAsExpected
-from . import dtmf, sdp
-from .g711 import ALAW_SILENCE, SAMPLE_RATE, ULAW_SILENCE, Pcm, encode
-from .hearing import Hearing
-from .ports import reserve_pair
-from .reports import MediaStats, Reports
-from .rtp import RtpError, RtpPacket, parse_rtp
-from .sdp import CODECS, SdpError
-from .timeline import Timeline
+from bwlib.errors import BwlibError, NotAsExpected
+from bwlib.sip import dtmf, sdp
+from bwlib.sip.g711 import ALAW_SILENCE, SAMPLE_RATE, ULAW_SILENCE, Pcm, encode
+from bwlib.sip.hearing import Hearing
+from bwlib.sip.ports import reserve_pair
+from bwlib.sip.reports import MediaStats, Reports
+from bwlib.sip.rtp import RtpError, RtpPacket, parse_rtp
+from bwlib.sip.sdp import CODECS, SdpError
+from bwlib.sip.timeline import Timeline
 
 __all__ = ["CODECS", "Media", "MediaStats", "SdpError"]
 
@@ -159,7 +159,8 @@ class Media:
         for timer in self._timers.values():
             timer.cancel()
         for job in (*self._voice_jobs, *self._digit_jobs):
-            job.done.cancel()
+            if not job.done.done():
+                job.done.set_exception(_not_open())
         if self._transports:
             self._send_report(goodbye=True)
         for transport in self._transports:
@@ -179,7 +180,10 @@ class Media:
     # ------------------------------------------------------------ speaking
 
     async def play(self, pcm: Pcm) -> None:
-        """Send `pcm`; returns when it has gone. Cancelling stops it at once. Several play one after the other."""
+        """Send `pcm`; returns when it has gone. Cancelling stops it at once. Several play one after the other.
+
+        Raises NotAsExpected when the session is not open, or is closed meanwhile.
+        """
         samples = np.asarray(pcm, dtype=np.int16)
         padded = np.concatenate([samples, np.zeros(-len(samples) % FRAME_SAMPLES, dtype=np.int16)])
         frames = [padded[i : i + FRAME_SAMPLES] for i in range(0, len(padded), FRAME_SAMPLES)]
@@ -188,7 +192,8 @@ class Media:
     async def send_digits(self, digits: str, tone_ms: int = 160, gap_ms: int = 100) -> None:
         """Send DTMF by RFC 4733; what is being played waits meanwhile.
 
-        Raises SettingsError for what is no digit, NotAsExpected when the far end takes no telephone-events.
+        Raises SettingsError for what is no digit, NotAsExpected as play() and when the far end takes no
+        telephone-events.
         """
         frames = dtmf.frames(digits, tone_ms, gap_ms)
         if self.negotiated is None or self.negotiated.telephone_event is None:
@@ -201,7 +206,7 @@ class Media:
 
     async def _do(self, queue: deque[_Job], job: _Job) -> None:
         if self._closed or self._opened_at is None:
-            raise BwlibError("send audio", "the RTP session is not open", "send while the call is up")
+            raise _not_open()
         if not job.frames:
             return
         queue.append(job)
@@ -358,6 +363,10 @@ class Media:
     @property
     def stats(self) -> MediaStats:
         return self._reports.stats(self._hearing, self._rejected)
+
+
+def _not_open() -> NotAsExpected:
+    return NotAsExpected("send audio", "the call is not up (its RTP session is not open)", "send while the call is up")
 
 
 def _is_loopback(address: Address) -> bool:

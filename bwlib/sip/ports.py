@@ -6,7 +6,7 @@ import random
 import socket
 from collections.abc import Iterable
 
-from ..errors import SettingsError
+from bwlib.errors import SettingsError
 
 _TRIES_ANY_PORT = 200
 _RECEIVE_BUFFER_BYTES = 1 << 20

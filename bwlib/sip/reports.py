@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from .g711 import SAMPLE_RATE
-from .hearing import Hearing
-from .rtp import ReportBlock, RtcpReport, encode_bye, encode_sdes, ntp_time, parse_rtcp
+from bwlib.sip.g711 import SAMPLE_RATE
+from bwlib.sip.hearing import Hearing
+from bwlib.sip.rtp import ReportBlock, RtcpReport, encode_bye, encode_sdes, ntp_time, parse_rtcp
 
 _UNITS_PER_S = 65_536  # of LSR and DLSR, RFC 3550 section 6.4.1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .g711 import SAMPLE_RATE, Pcm
+from bwlib.sip.g711 import SAMPLE_RATE, Pcm
 
 MAX_SECONDS = 4 * 3600  # Bandwidth's longest recording is of this order; beyond it samples are dropped
 _MAX_SAMPLES = MAX_SECONDS * SAMPLE_RATE

@@ -41,7 +41,7 @@ class AsteriskPbx:
     """
 
     def __init__(
-        self, config_dir: Path, *, ami_host: str, ami_port: int, ami_user: str, ami_secret: SecretStr, origin: str = ""
+        self, config_dir: Path, ami_host: str, ami_port: int, ami_user: str, ami_secret: SecretStr, origin: str = ""
     ) -> None:
         self._files = OwnFiles(config_dir)
         self._ami_address = (ami_host, ami_port)

@@ -18,9 +18,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -69,7 +70,7 @@ def write_base_config(
     ami_port: int = 0,
     ami_secret: SecretStr | None = None,
 ) -> PbxStage:
-    """Write the tree under `root` (0700, files 0600); ports 0 = free ones chosen now.
+    """Write the tree under `root` (0700, files 0600). A port that is 0 or taken is replaced by a free one.
 
     The project's own files are written anew each time. Files of the "person" (pjsip.conf, extensions.conf) are written
     only when absent, so what was configured survives a restart. Registrations of phones do not: Asterisk keeps them
@@ -81,30 +82,32 @@ def write_base_config(
     root.chmod(0o700)
     for database in (root / "db").glob("astdb*"):
         database.unlink()
-    sip = (sip_host, sip_port or _free_port(sip_host, socket.SOCK_DGRAM))
-    port = ami_port or _free_port("127.0.0.1", socket.SOCK_STREAM)
+    sip = (sip_host, _free_port(sip_host, sip_port, socket.SOCK_DGRAM))
+    port = _free_port("127.0.0.1", ami_port, socket.SOCK_STREAM)
     secret = ami_secret or SecretStr(secrets.token_urlsafe(24))
-    hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     files = config_files(
         root=root,
         module_dir=binary.module_dir,
         data_dir=binary.data_dir,
         modules=[name for name in MODULES if (binary.module_dir / f"{name}.so").is_file()],
-        max_files=OPEN_FILES if hard_limit == resource.RLIM_INFINITY else min(OPEN_FILES, hard_limit),
+        max_files=_open_files(),
         sip=sip,
         rtp_ports=rtp_ports,
         ami=(port, AMI_USER, secret.get_secret_value()),
     )
-    for name, text in files.items():
-        _write_private(config_dir / name, text)
-    for name, text in PERSONS_FILES.items():
-        if not (config_dir / name).exists():
-            _write_private(config_dir / name, text.format(secret=secrets.token_urlsafe(24)))
+    _write_tree(config_dir, files)
     argv = (*binary.argv_prefix, "-f", "-C", str(config_dir / "asterisk.conf"))
     log = root / "log" / "messages"
-    return PbxStage(
-        root, config_dir, argv, sip, "127.0.0.1", port, AMI_USER, secret, log, binary.version, binary.origin
-    )
+    origin, version = binary.origin, binary.version
+    return PbxStage(root, config_dir, argv, sip, "127.0.0.1", port, AMI_USER, secret, log, version, origin)
+
+
+def ports_of_last_time(note: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Keyword arguments for `write_base_config`: the addresses of an earlier stage, so that what points there stays
+    right. note: {"sip": [host, port], "ami_port": port} or None. Ports that are taken by now are chosen anew."""
+    if not note:
+        return {}
+    return {"sip_host": note["sip"][0], "sip_port": note["sip"][1], "ami_port": note["ami_port"]}
 
 
 def wait_until_ready(stage: PbxStage, timeout_s: float = 20, alive: Callable[[], bool] = lambda: True) -> None:
@@ -158,10 +161,30 @@ def _write_private(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def _free_port(host: str, kind: int) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+def _write_tree(config_dir: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        _write_private(config_dir / name, text)
+    for name, text in PERSONS_FILES.items():
+        if not (config_dir / name).exists():
+            _write_private(config_dir / name, text.format(secret=secrets.token_urlsafe(24)))
+
+
+def _free_port(host: str, wanted: int, kind: int) -> int:
+    """`wanted` if it is free, else one that is."""
+    for port in (wanted, 0):
+        with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Asterisk does: TIME_WAIT is free
+            probe.bind((host, port))
+            return int(probe.getsockname()[1])
+    raise PbxUnreachable(
+        f"find a free port on {host} for the sandbox's PBX", "none could be bound", "use an address of this machine"
+    )
+
+
+def _open_files() -> int:
+    hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return OPEN_FILES if hard_limit == resource.RLIM_INFINITY else min(OPEN_FILES, hard_limit)
 
 
 def main(argv: list[str]) -> int:

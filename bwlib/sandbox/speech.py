@@ -146,7 +146,6 @@ def _by_program(text: str) -> Pcm | None:
             capture_output=True,
             timeout=_PROGRAM_TIMEOUT_S,
             check=True,
-            env=dict(os.environ),
         )
         with wave.open(io.BytesIO(result.stdout)) as wav:
             rate = wav.getframerate()

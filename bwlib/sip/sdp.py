@@ -222,6 +222,8 @@ def _check_host(line: _MediaLine) -> None:
         address = ipaddress.IPv4Address(line.host)
     except ValueError as error:
         raise SdpError(f"connection address {line.host[:60]!r} is not an IPv4 address") from error
+    if address.is_multicast:
+        raise SdpError(f"connection address {line.host} is a multicast address")
     if address.is_unspecified:
         line.direction = "inactive" if line.direction in ("recvonly", "inactive") else "sendonly"
 

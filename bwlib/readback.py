@@ -25,14 +25,14 @@ import stat
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvicorn
 from pydantic import SecretStr
 
 from bwlib.errors import BwlibError, SecretUnavailable, SettingsError
-from bwlib.readback_app import Options, make_app
+from bwlib.readback_app import Options, bxml_for, make_app
 from bwlib.readback_clip import clip_wav
 from bwlib.readback_store import WebhookStore
 from bwlib.readback_tls import TlsFiles, throw_away_certificate
@@ -126,7 +126,7 @@ def make_options(given: argparse.Namespace) -> Options:
             "They would travel in clear text, and Bandwidth accepts them with https only.",
             "Add --tls auto, --tls CERT,KEY, or the --public-url https://... of the proxy in front of readback.",
         )
-    return Options(
+    options = Options(
         token=SecretStr(secrets.token_urlsafe(32)),
         clip_wav=_read_clip(given.clip) if given.clip else clip_wav(),
         user=given.user or None,
@@ -134,6 +134,8 @@ def make_options(given: argparse.Namespace) -> Options:
         public_url=public_url,
         speak_clip=given.speak == "clip",
     )
+    bxml_for("initiate", {}, replace(options, speak_clip=True))  # a URL that BXML cannot carry must not wait for a call
+    return options
 
 
 def _read_clip(file: Path) -> bytes:
@@ -161,11 +163,12 @@ def listen(host: str, port: int) -> socket.socket:
         bound = socket.socket(family, socket.SOCK_STREAM)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
+        bound.listen(128)
     except PermissionError as error:
         raise SettingsError(attempted, "Ports below 1024 need rights we lack.", "Give a --port above 1023.") from error
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         do_next = f"See who has it (ss -ltnp 'sport = :{port}'), or give another --port, or 0 for a free one."
-        raise SettingsError(attempted, f"{error.strerror or error}.", do_next) from error
+        raise SettingsError(attempted, f"{getattr(error, 'strerror', None) or error}.", do_next) from error
     return bound
 
 
@@ -244,6 +247,7 @@ def serve(given: argparse.Namespace) -> None:
 
 def _state(given: argparse.Namespace, options: Options, tls: TlsFiles | None, bound: socket.socket) -> State:
     host, port = bound.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - where we reach ourselves
     url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
     return State(
         url=url,

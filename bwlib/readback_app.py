@@ -20,8 +20,10 @@ import binascii
 import hmac
 import json
 import logging
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from starlette.applications import Starlette
@@ -37,7 +39,6 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 256 * 1024  # a webhook is a few kilobytes
 BODY_TIMEOUT_S = 10.0
-SPOKEN = frozenset("0123456789*#ABCD")
 DIGIT_NAMES: Mapping[str, str] = {"*": "star", "#": "pound"}
 
 
@@ -77,22 +78,26 @@ class NotAWebhook(ValueError):
 # ---------------------------------------------------------------- what we say
 
 
-def spoken(text: str) -> str:
-    """The digits of a number or of a SIP URI's user part, spaced so that they are spoken one by one."""
-    user = text.removeprefix("sip:").removeprefix("sips:").partition("@")[0]
-    return " ".join(DIGIT_NAMES.get(digit, digit) for digit in user[:40].upper() if digit in SPOKEN)
+def spoken(digits: str, known: str = "0123456789*#") -> str:
+    """The digits, spaced so that they are spoken one by one; whatever else is left out."""
+    return " ".join(DIGIT_NAMES.get(digit, digit) for digit in digits[:60] if digit in known)
+
+
+def spoken_number(to: str) -> str:
+    """A number, or the user part of a SIP URI when that is one."""
+    return spoken(to.removeprefix("sip:").removeprefix("sips:").partition("@")[0])
 
 
 def bxml_for(event_type: str, fields: Mapping[str, object], options: Options) -> str:
     """The BXML answer to an initiate, answer, redirect, gather or recordComplete event."""
     if event_type == "gather":
-        digits = spoken(str(fields.get("digits") or ""))
+        digits = spoken(str(fields.get("digits") or ""), known="0123456789*#ABCD")
         said = f"You pressed {digits}. Goodbye." if digits else "You pressed nothing. Goodbye."
         return bxml.document(bxml.SpeakSentence(said), bxml.Hangup())
     if event_type in ("recordComplete", "recordingComplete"):
         return bxml.document(bxml.SpeakSentence("Your recording is complete. Goodbye."), bxml.Hangup())
     outbound = event_type == "answer" or fields.get("direction") == "outbound"
-    number = spoken(str(fields.get("to") or ""))
+    number = spoken_number(str(fields.get("to") or ""))
     verb = "You were called at" if outbound else "You dialled"
     greeting = f"{verb} {number}." if number else "Hello from readback."
     clip = (bxml.PlayAudio(_own_url("clip.wav", options)),) if options.speak_clip else ()
@@ -134,7 +139,7 @@ def answer_to(event_type: str, fields: Mapping[str, object], options: Options) -
 
 async def read_fields(request: Request) -> dict[str, object]:
     """The webhook's fields, from query parameters (GET) or a JSON object (POST). Raises NotAWebhook."""
-    if request.method in ("GET", "HEAD"):
+    if request.method == "GET":
         return {name: value for name, value in request.query_params.items() if name != "speak"}
     try:
         body = await asyncio.wait_for(_read_body(request), BODY_TIMEOUT_S)
@@ -201,7 +206,11 @@ def make_app(store: WebhookStore, options: Options) -> Starlette:
     async def last_id(request: Request) -> Response:
         return await _control(request, options, lambda: {"last_id": store.last_id()})
 
+    prefix = _prefix(options)
     routes = [Route(path, webhook, methods=["GET", "POST"]) for path in PATHS]
+    if prefix:
+        routes += [Route(prefix + path, webhook, methods=["GET", "POST"]) for path in PATHS]
+        routes += [Route(prefix, webhook, methods=["GET", "POST"]), Route(prefix + "/clip.wav", clip, methods=["GET"])]
     routes += [
         Route("/clip.wav", clip, methods=["GET"]),
         Route("/health", health, methods=["GET"]),
@@ -212,7 +221,9 @@ def make_app(store: WebhookStore, options: Options) -> Starlette:
 
 
 async def _webhook(request: Request, store: WebhookStore, options: Options) -> Response:
-    path = request.url.path
+    path = own_path(request.url.path, options)
+    if request.method == "HEAD":
+        return Response()  # no webhook: somebody looks whether we are here
     authenticated = has_credentials(request, options)
     fields: dict[str, object]
     answer: Answer | None = None
@@ -226,12 +237,30 @@ async def _webhook(request: Request, store: WebhookStore, options: Options) -> R
     if options.user is not None and not authenticated:
         answer = _challenge(request)  # before any complaint: the first, unauthenticated request may be empty
     stated = fields.get("eventType")
-    event_type = "" if "unreadable" in fields else str(stated) if stated else PATHS.get(path, "")
+    event_type = str(stated) if stated else ""
     if answer is None:
         speak_clip = options.speak_clip or request.query_params.get("speak") == "clip"
-        answer = answer_to(event_type, fields, replace(options, speak_clip=speak_clip))
+        answer = answer_to(event_type or PATHS[path], fields, replace(options, speak_clip=speak_clip))
+    await run_in_threadpool(_keep, store, path, fields, event_type, answer, authenticated)
+    log.info("%s %s: %.40r, answered %s", request.method, path, event_type, answer.status)
+    media_type = answer.media_type if answer.body else None
+    return Response(answer.body, answer.status, headers=answer.headers, media_type=media_type)
 
-    def keep() -> None:
+
+def own_path(path: str, options: Options) -> str:
+    """The path without the public URL's, for proxies that pass it on whole."""
+    prefix = _prefix(options)
+    return path.removeprefix(prefix) or "/" if path == prefix or path.startswith(prefix + "/") else path
+
+
+def _prefix(options: Options) -> str:
+    return urlsplit(options.public_url).path if options.public_url else ""
+
+
+def _keep(
+    store: WebhookStore, path: str, fields: Mapping[str, object], event_type: str, answer: Answer, authenticated: bool
+) -> None:
+    try:
         store.append(
             event_type=event_type,
             call_id=str(fields.get("callId") or ""),
@@ -241,11 +270,8 @@ async def _webhook(request: Request, store: WebhookStore, options: Options) -> R
             answer_body=answer.body,
             authenticated=authenticated,
         )
-
-    await run_in_threadpool(keep)
-    log.info("%s %s: %s, answered %s", request.method, path, event_type[:40] or "no webhook", answer.status)
-    media_type = answer.media_type if answer.body else None
-    return Response(answer.body, answer.status, headers=answer.headers, media_type=media_type)
+    except sqlite3.Error:
+        log.exception("a webhook was answered but could not be kept")  # the call must not die of a full disk
 
 
 def _challenge(request: Request) -> Answer:
@@ -263,4 +289,5 @@ def _webhooks_document(request: Request, store: WebhookStore) -> object:
 async def _control(request: Request, options: Options, document: Callable[[], object]) -> Response:
     if not has_token(request, options):
         return PlainTextResponse("token missing or wrong\n", 401, headers={"WWW-Authenticate": "Bearer"})
-    return JSONResponse(await run_in_threadpool(document))
+    # ASCII, because a webhook may have brought what UTF-8 cannot carry (a lone surrogate)
+    return Response(json.dumps(await run_in_threadpool(document)), media_type="application/json")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import SecretStr
 
-from bwlib.errors import NotAsExpected, NotAuthenticated, StillPending, Unavailable
+from bwlib.errors import NotAsExpected, NotAuthenticated, SettingsError, StillPending, Unavailable
 from bwlib.models import Webhook
 
 POLL_S = 0.1
@@ -25,7 +25,7 @@ class Readback:
     def __init__(self, url: str, token: SecretStr | str, ca_file: str | Path | None = None) -> None:
         self.url = url.rstrip("/")
         secret = token if isinstance(token, SecretStr) else SecretStr(token)
-        verify = ssl.create_default_context(cafile=str(ca_file)) if ca_file else httpx.create_ssl_context()
+        verify = _trusting(ca_file) if ca_file else httpx.create_ssl_context()
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {secret.get_secret_value()}"},
             timeout=httpx.Timeout(10.0),
@@ -56,14 +56,17 @@ class Readback:
         return int(document["last_id"]) if isinstance(document, dict) else 0
 
     def webhooks(self, call_id: str | None = None, after_id: int = 0) -> list[Webhook]:
-        """The webhooks after `after_id`, oldest first, at most 1000; those turned away (401, 400) are among them."""
-        parameters = {"after_id": str(after_id)}
-        if call_id is not None:
-            parameters["call_id"] = call_id
-        document = self._get("/_readback/webhooks", parameters)
-        if not isinstance(document, list):
-            raise self._unavailable("the answer is no list of webhooks")
-        return [_webhook(item) for item in document]
+        """The webhooks after `after_id`, oldest first; those turned away (401, 400) are among them."""
+        found: list[Webhook] = []
+        parameters = {} if call_id is None else {"call_id": call_id}
+        while True:
+            after = found[-1].id if found else after_id
+            document = self._get("/_readback/webhooks", {**parameters, "after_id": str(after)})
+            if not isinstance(document, list):
+                raise self._unavailable("the answer is no list of webhooks")
+            if not document:
+                return found
+            found += [_webhook(item) for item in document]
 
     def wait_for(
         self,
@@ -80,9 +83,11 @@ class Readback:
         did come and this one did not: both name what arrived.
         """
         deadline = time.monotonic() + timeout_s
+        seen: list[Webhook] = []
         while True:
-            seen = self.webhooks(call_id=call_id, after_id=after_id)
-            for webhook in seen:
+            new = self.webhooks(call_id=call_id, after_id=seen[-1].id if seen else after_id)
+            seen += new
+            for webhook in new:
                 admitted = webhook.answer_status < 400
                 if admitted and webhook.event_type == event_type and to in (None, webhook.body.get("to")):
                     return webhook
@@ -115,6 +120,17 @@ class Readback:
             f"{came_back}.",
             "See whether readback runs (its state file names its process) and start it again if not.",
         )
+
+
+def _trusting(ca_file: str | Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(
+            "trust readback's certificate",
+            f"{ca_file}: {type(error).__name__}.",
+            "Read readback's state file again: it names the CA file of the readback which runs now.",
+        ) from error
 
 
 def _webhook(item: dict[str, object]) -> Webhook:

@@ -31,7 +31,7 @@ class TlsFiles:
 
 
 def throw_away_certificate(directory: Path, host: str) -> TlsFiles:
-    """Write certificate.pem, key.pem (0600) and ca.pem for localhost, 127.0.0.1 and `host` (an IP address or name)."""
+    """Write certificate.pem, key.pem (0600) and ca.pem for this machine and `host` (an IP address or name)."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca = _ca_certificate(ca_key)
@@ -70,7 +70,7 @@ def _ca_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
 def _certificate(
     key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey, host: str
 ) -> x509.Certificate:
-    names = [_general_name(name) for name in dict.fromkeys(["127.0.0.1", "localhost", host])]
+    names = [_general_name(name) for name in dict.fromkeys(["127.0.0.1", "::1", "localhost", host])]
     return (
         _builder("readback", ca.subject, key)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)

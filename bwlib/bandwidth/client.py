@@ -99,7 +99,7 @@ class Client:
         attempted = f"create application {application.name!r}"
         reply, root = self._xml_reply(attempted, "POST", "/applications", wire.application_body(application))
         location = reply.headers.get("location", "")
-        if root is None and location:
+        if location and (root is None or not wire.read_applications(root)):
             return self.get_application(unquote(urlsplit(location).path.rstrip("/").rpartition("/")[2]))
         return _parsed(attempted, reply, root, _only(wire.read_applications))
 
@@ -168,7 +168,14 @@ class Client:
         body = wire.sip_credential_create_body(username, ha1, ha1b, application_id)
         path = self._credentials_path(realm)
         attempted = f"create SIP credential {username!r} on realm {realm.fqdn}"
-        return self._xml(attempted, "POST", path, _only(wire.read_sip_credentials), body)
+
+        def ours(root: ET.Element) -> SipCredential:
+            found = _only(wire.read_sip_credentials)(root)
+            if found.username.lower() != username.lower():
+                raise wire.UnreadableBody("another credential than the one asked for")
+            return found
+
+        return self._xml(attempted, "POST", path, ours, body)
 
     def update_sip_credential(
         self, realm: Realm, credential: SipCredential, password: SecretStr | None, application_id: str | None
@@ -223,10 +230,13 @@ class Client:
         link = wire.next_page(root, reply.url) if root is not None else None
         if link is not None:
             return page, _same_origin(attempted, reply, link)
-        if len(page) >= PAGE_SIZE and not page.keys() <= known.keys():
-            # `page` is documented as the id of a page's first element, so the last one seen begins the next page
-            return page, f"{reply.url.partition('?')[0]}?page={list(page)[-1]}&size={PAGE_SIZE}"
-        return page, None
+        if len(page) < PAGE_SIZE:
+            return page, None
+        if page.keys() <= known.keys():
+            log.warning("%s: a full page brought nothing new; the list may not be complete", attempted)
+            return page, None
+        # `page` is documented as the id of a page's first element, so the last one seen begins the next page
+        return page, f"{reply.url.partition('?')[0]}?page={list(page)[-1]}&size={PAGE_SIZE}"
 
     def _xml(
         self, attempted: str, method: str, path: str, read: Callable[[ET.Element], T], body: bytes | None = None

@@ -65,9 +65,10 @@ def is_loopback(host: str) -> bool:
 def check_url(name: str, url: str) -> str:
     """The URL without its last slash. Raises SettingsError unless it is https, or http on loopback."""
     try:
+        httpx.URL(url)
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
-    except ValueError:
+    except (ValueError, httpx.InvalidURL):
         host, parts = "", urlsplit("")
     secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
     if not host or not secure or parts.username is not None:
@@ -266,14 +267,13 @@ class Http:
         accept: str,
         content_type: str | None = None,
         body: bytes | None = None,
-        params: Mapping[str, str] | None = None,
     ) -> Reply:
         """Send and wait. Raises Unavailable when no usable answer came, NotAuthenticated when no token could be had."""
         headers = {"Accept": accept}
         if content_type:
             headers["Content-Type"] = content_type
         try:
-            response = self._client.request(method, url, headers=headers, content=body, params=params or None)
+            response = self._client.request(method, url, headers=headers, content=body)
         except httpx.RequestError as error:
             raise _no_answer(attempted, method, url, error) from error
         lowered = {name.lower(): value for name, value in response.headers.items()}

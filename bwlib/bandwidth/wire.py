@@ -45,7 +45,8 @@ SECRET_NAMES = ("Hash1", "Hash1b", "Password", "password", "fallbackPassword", "
 
 # What XML 1.0 cannot carry at all, not even escaped (section 2.2, production Char).
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_SECRET_ELEMENT = re.compile(rf"(<(?:\w+:)?({'|'.join(SECRET_NAMES)})(?:\s[^>]*)?>)[^<]*")
+# To the end tag, or to the end of a truncated body; CDATA may hold a "<".
+_SECRET_ELEMENT = re.compile(rf"(<((?:\w+:)?(?:{'|'.join(SECRET_NAMES)}))(?:\s[^>]*)?>).*?(?=</\2\s*>|\Z)", re.DOTALL)
 _SECRET_MEMBER = re.compile(rf'("({"|".join(SECRET_NAMES)})"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^\s,}}\]]+)')
 _HA1_SHAPED = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{32}(?![0-9A-Za-z])")
 
@@ -206,15 +207,16 @@ def _required(element: ET.Element, name: str) -> str:
 
 
 def xml_errors(root: ET.Element, status: int) -> list[ApiError]:
-    """Every error in the body. A text without a code counts only when the status already says error."""
+    """Every error in the body, those with a code first. A text without one counts only when the status is an error."""
     errors: list[ApiError] = []
     for element in root.iter():
-        code, text = _text(element, "ErrorCode"), _text(element, "Description")
+        code, text = _text(element, "ErrorCode") or _text(element, "Code"), _text(element, "Description")
         if code or (element.tag == "Error" and text):
             errors.append(ApiError(code or None, mask_secrets(text or "(no text)")))
         elif status >= 400 and element.tag == "ResponseStatus" and text:
             errors.append(ApiError(None, mask_secrets(text)))
-    return errors
+    # "Please check your input parameters" may stand before the error that says which
+    return sorted(errors, key=lambda error: error.code is None)
 
 
 def _with_id(root: ET.Element, tag: str, id_name: str) -> Iterator[ET.Element]:

@@ -83,6 +83,30 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({self.settings.name!r}, {self.on.target}, mode {self.mode}, record {self.record.folder.name})"
 
+    # ------------------------------------------------------------ prerequisites
+
+    def environment(self) -> None:
+        """What this machine has and lacks, with the line that mends it."""
+        from bwlib.doctor import report
+
+        show.show_text("This machine", [str(line) for line in report()])
+
+    def rights(self) -> None:
+        """Read what the account lets us read. A read that succeeds does not prove that a create will."""
+        client = self.on.client
+
+        def read() -> Outcome[dict[str, str]]:
+            facts = {
+                "account": self.on.account_id,
+                "number": self.on.number,
+                "applications": str(len(client.list_applications())),
+                "realms": str(len(client.list_realms())),
+            }
+            note = "these reads succeeded; only a create can prove that SIP credentials are enabled"
+            return Outcome("passed", "The account answers", facts, note=note)
+
+        self.step("rights", read, read)
+
     # ------------------------------------------------------------ guide step 1
 
     def application(self) -> Application | None:
@@ -157,6 +181,18 @@ class Run:
         )
 
     # ------------------------------------------------------------ guide step 3
+
+    def settings_sheet(self) -> None:
+        """Trunk, route and extension as a sheet to type in by hand, for any PBX. Secrets are named, not shown."""
+        from bwlib.pbx.by_hand import settings_sheet
+
+        trunk = self._wanted_trunk()
+        if trunk is None:
+            self._wait_for("Settings sheet", "settings_sheet", "the realm and its SIP credential", "20_sip_credentials")
+            return
+        sheet = settings_sheet(trunk, self._wanted_route(), self._wanted_extension())
+        self.record.write_text("settings_sheet.txt", sheet)
+        show.show_text("Settings for the PBX", sheet.splitlines())
 
     def trunk(self) -> Trunk | None:
         """Guide step 3.1: the trunk to the realm, registration off, authenticating outbound only."""
@@ -253,11 +289,11 @@ class Run:
 
     # ------------------------------------------------------------ afterwards
 
-    def undo(self) -> list[Outcome[Any]]:
-        """Remove what this site's records say we created and still is ours; report what is kept, and why."""
+    def undo(self, record: str | None = None) -> list[Outcome[Any]]:
+        """Remove what this site's records (or the one named) say we created; report what is kept, and why."""
         from bwlib.undo import undo_site
 
-        return undo_site(self)
+        return undo_site(self, record)
 
     def seal(self) -> Path:
         """Close this run's record and return its folder. In an unattended run the runner does it at the end."""
@@ -306,7 +342,12 @@ class Run:
 
     def _write_failure(self, name: str, error: BaseException, elapsed_s: float) -> None:
         said = (
-            {"attempted": error.attempted, "came_back": error.came_back, "do_next": error.do_next}
+            {
+                "attempted": error.attempted,
+                "came_back": error.came_back,
+                "do_next": error.do_next,
+                "exit_code": error.exit_code,
+            }
             if isinstance(error, BwlibError)
             else {"came_back": "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__}
         )

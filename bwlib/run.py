@@ -20,7 +20,7 @@ from bwlib.errors import SettingsError
 from bwlib.guide import Run, Surroundings
 from bwlib.models import Application, Exchange, SipEvent
 from bwlib.record.redact import Redactor
-from bwlib.record.run_record import RunRecord, join_or_start_run
+from bwlib.record.run_record import RunRecord, join_or_start_run, latest_steps
 from bwlib.settings import (
     LIVE_API_URL,
     LIVE_TOKEN_URL,
@@ -160,6 +160,35 @@ def _recorder(record: RunRecord) -> Callable[[Exchange], None]:
             record.append_exchange(exchange)
 
     return write
+
+
+def learn_secrets(settings: Settings, record: RunRecord) -> None:
+    """Teach a record's redactor every secret that this site has by now: the runner's half of what kernels learn."""
+    from bwlib.bandwidth.wire import hash1, hash1b
+
+    read = _secret_reader(settings, record.redactor)
+    references = [
+        settings.sip_credential.password,
+        settings.pbx.extension_secret,
+        settings.application.callback_password,
+    ]
+    if settings.target == "live":
+        references += [settings.bandwidth.client_secret, settings.pbx.ami_secret, settings.readback.token]
+    for reference in references:
+        if reference and not reference.startswith("prompt:") and secret_references.exists(reference, settings.folder):
+            read(reference)
+    made = latest_steps(record.folder).get("realm", {}).get("object") or {}
+    if made.get("fqdn") and secret_references.exists(settings.sip_credential.password, settings.folder):
+        password = read(settings.sip_credential.password)
+        for name, hashed in (("HA1", hash1), ("HA1b", hash1b)):
+            value = hashed(settings.sip_credential.username, made["fqdn"], password)
+            record.redactor.learn(name, value.get_secret_value())
+    if settings.target == "sandbox":
+        from bwlib.sandbox import control
+
+        sandbox = control.attach()
+        for name, secret in sandbox_secrets(sandbox) if sandbox else []:
+            record.redactor.learn(name, secret)
 
 
 # ---------------------------------------------------------------- the sandbox

@@ -23,15 +23,15 @@ from bwlib.widgets import show
 ORDER = ("extension", "route", "trunk", "sip_credential", "realm", "application")
 
 
-def created_objects(run: Run, folders: list[Any] | None = None) -> dict[str, list[dict[str, Any]]]:
-    """By step: the journal lines of what the site's runs created and did not remove since, oldest first."""
+def created_objects(run: Run, record: str | None = None) -> dict[str, list[dict[str, Any]]]:
+    """By step: the journal lines of what the site's runs (or only `record`) created and no run removed since."""
     created: dict[str, list[dict[str, Any]]] = {step: [] for step in ORDER}
-    for folder in folders if folders is not None else run_folders(run.settings.runs_dir):
+    for folder in run_folders(run.settings.runs_dir):
         for line in read_lines(folder / "journal.jsonl"):
             if line["kind"] != "step" or line.get("account") != run.on.account_id:
                 continue
             step, action = line["step"], line.get("action")
-            if step in created and action == "created":
+            if step in created and action == "created" and record in (None, folder.name):
                 created[step].append({**line, "run": folder.name})
             elif step.startswith("undo ") and action in ("removed", "unchanged"):
                 made = created.get(step.removeprefix("undo "), [])
@@ -39,10 +39,10 @@ def created_objects(run: Run, folders: list[Any] | None = None) -> dict[str, lis
     return created
 
 
-def undo_site(run: Run, folders: list[Any] | None = None) -> list[Outcome[Any]]:
-    """Remove, newest first, what was created; returns what happened to each object."""
+def undo_site(run: Run, record: str | None = None) -> list[Outcome[Any]]:
+    """Remove, newest first, what was created (by one record, if named); returns what happened to each object."""
     outcomes = []
-    created = created_objects(run, folders)
+    created = created_objects(run, record)
     for step in ORDER:
         for line in reversed(created[step]):
             outcomes.append(_undo_one(run, step, line))

@@ -73,6 +73,8 @@ class Redactor:
         if len(secret) < MINIMUM_LENGTH:
             return
         with self._lock:
+            if secret in self._names:
+                return
             for form in forms_of(secret):
                 self._names.setdefault(form, name)
             longest_first = sorted(self._names, key=len, reverse=True)

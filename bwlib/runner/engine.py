@@ -8,10 +8,12 @@ before and after it ran: pending, running, passed, failed, died, timed_out, skip
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import nbformat
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager
@@ -28,10 +30,16 @@ def _ignore(index: int, status: str, reason: str) -> None:
     """Without a journal the notebook's own metadata is the only place."""
 
 
+def _as_it_is(text: str) -> str:
+    """Without a redactor nothing is known to be secret."""
+    return text
+
+
 class TruthfulManager(NotebookExecutionManager):  # type: ignore[misc]  # papermill has no types
     """papermill's manager without its kindness: a cell that did not finish is never called completed."""
 
     on_cell: OnCell = staticmethod(_ignore)
+    redact: Callable[[str], str] = staticmethod(_as_it_is)
 
     def notebook_start(self, **kwargs: Any) -> None:
         for cell in self.nb.cells:
@@ -43,6 +51,12 @@ class TruthfulManager(NotebookExecutionManager):  # type: ignore[misc]  # paperm
         cell.metadata["bw"] = {"status": status, **({"reason": reason} if reason else {})}
         if cell.cell_type == "code":
             self.on_cell(index, status, reason)
+
+    def cell_complete(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
+        # Before papermill writes the notebook to the disk.
+        if cell.get("outputs"):
+            cell.outputs = [nbformat.from_dict(out) for out in json.loads(self.redact(json.dumps(cell.outputs)))]
+        super().cell_complete(cell, cell_index=cell_index, **kwargs)
 
     def notebook_complete(self, **kwargs: Any) -> None:
         unfinished = [cell for cell in self.nb.cells if cell.metadata["bw"]["status"] not in ("passed", "skipped")]
@@ -98,7 +112,7 @@ class RecordingClient(PapermillNotebookClient):  # type: ignore[misc]
 
 
 class RecordingEngine(Engine):  # type: ignore[misc]
-    """papermill's engine interface. Extra arguments: kernel_env (the kernel's environment), on_cell (the journal)."""
+    """papermill's engine interface. Extra arguments: kernel_env, on_cell (the journal), redact (outputs)."""
 
     @classmethod
     def execute_notebook(
@@ -119,6 +133,7 @@ class RecordingEngine(Engine):  # type: ignore[misc]
             autosave_cell_every=autosave_cell_every,
         )
         manager.on_cell = kwargs.pop("on_cell", None) or _ignore
+        manager.redact = kwargs.pop("redact", None) or _as_it_is
         manager.notebook_start()
         try:
             cls.execute_managed_notebook(manager, kernel_name, log_output=log_output, **kwargs)

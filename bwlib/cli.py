@@ -1,0 +1,300 @@
+"""bw-runbook: the command line. Data on stdout, talk on stderr; exit codes as Bandwidth's `band`, plus 9.
+
+0 ok, 1 other, 2 not authenticated, 3 not found, 4 conflict or not entitled, 5 timed out, 6 usage, 7 rate limited,
+8 secret unavailable, 9 verification failed. Heavy imports stay inside the commands, so that --help is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bwlib.errors import BwlibError, SettingsError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="A guided, provable runbook that wires a PBX to Bandwidth Programmable Voice. "
+    "Without a Bandwidth account everything runs on a local sandbox with a real PBX.",
+)
+sandbox_app = typer.Typer(no_args_is_help=True, help="The local stand-in for Bandwidth, with a real Asterisk as PBX.")
+app.add_typer(sandbox_app, name="sandbox")
+
+_options = {"debug": False}
+
+SiteFile = Annotated[Path, typer.Argument(help="the site file, site.toml", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
+Parameters = Annotated[
+    list[str] | None, typer.Option("--parameter", "-p", help="name=value, a parameter of the notebooks; repeatable")
+]
+
+
+@app.callback()
+def _all(debug: Annotated[bool, typer.Option("--debug", help="show tracebacks")] = False) -> None:
+    _options["debug"] = debug
+
+
+def main() -> None:
+    """Run the command line; every known error is three sentences on stderr and an exit code."""
+    try:
+        app(standalone_mode=False)
+    except BwlibError as error:
+        if _options["debug"]:
+            raise
+        _talk(f"{type(error).__name__}\n{error}")
+        raise SystemExit(error.exit_code) from None
+    except typer.Exit as done:
+        raise SystemExit(done.exit_code) from None
+    except (typer.Abort, KeyboardInterrupt):
+        _talk("interrupted")
+        raise SystemExit(1) from None
+    except Exception as error:
+        if _options["debug"] or not hasattr(error, "format_message"):
+            raise
+        _talk(f"usage: {error.format_message()}")  # click's UsageError
+        raise SystemExit(6) from None
+
+
+# ---------------------------------------------------------------- the guide, unattended
+
+
+@app.command()
+def demo(as_json: AsJson = False) -> None:
+    """The whole guide on the sandbox: application, realm, credential, PBX, two calls, both heard."""
+    from bwlib.run import start_site
+    from bwlib.sandbox.control import home
+
+    site_file = home() / "demo" / "site.toml"
+    start_site(site_file, name="demo")
+    _run(site_file, {"mode": "apply"}, None, as_json)
+
+
+@app.command()
+def run(
+    site_file: SiteFile,
+    mode: Annotated[str, typer.Option(help="apply, plan or auto")] = "apply",
+    parameter: Parameters = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the guide unattended for one site, and seal its record."""
+    _run(site_file, {"mode": mode, **_pairs(parameter)}, None, as_json)
+
+
+@app.command()
+def undo(
+    record: Annotated[Path, typer.Argument(help="a run's folder, runs/<site>/<run>", show_default=False)],
+    mode: Annotated[str, typer.Option(help="apply, plan or auto")] = "apply",
+    as_json: AsJson = False,
+) -> None:
+    """Remove what one run created, after confirming each object; what it found stays."""
+    folder = record.absolute()
+    if not (folder / "journal.jsonl").exists():
+        raise SettingsError(f"undo {record}", "that is no run's folder", "name a folder runs/<site>/<run>")
+    site_file = _site_of(folder)
+    _run(site_file, {"mode": mode, "record": folder.name}, ["90_undo"], as_json)
+
+
+@app.command()
+def seal(site_file: SiteFile) -> None:
+    """Close the site's interactive run: its record cannot change any more."""
+    from bwlib.record.manifest import seal as seal_record
+    from bwlib.record.redact import Redactor
+    from bwlib.record.run_record import RunRecord, run_folders
+    from bwlib.run import learn_secrets
+    from bwlib.settings import load_settings
+
+    settings = load_settings(site_file.absolute())
+    open_runs = [RunRecord(folder, Redactor()) for folder in run_folders(settings.runs_dir)]
+    open_runs = [record for record in open_runs if not record.is_sealed]
+    if not open_runs:
+        raise SettingsError(f"seal {site_file}", "there is no unsealed run of this site", "run a notebook first")
+    learn_secrets(settings, open_runs[-1])
+    seal_record(open_runs[-1])
+    print(open_runs[-1].folder)
+
+
+def _run(site_file: Path, parameters: Mapping[str, object], notebooks: list[str] | None, as_json: bool) -> None:
+    from bwlib.record.redact import Redactor
+    from bwlib.run import learn_secrets, operator
+    from bwlib.runner import run_site as runner
+    from bwlib.settings import load_settings
+
+    path = site_file.absolute()
+    settings = load_settings(path)
+    chosen = tuple(notebooks or runner.GUIDE_NOTEBOOKS)
+    runner.check_parameters(list(parameters), chosen)
+    if parameters.get("mode") not in ("auto", "plan", "apply"):
+        raise SettingsError("start the run", f"mode is {parameters.get('mode')!r}", "use auto, plan or apply")
+    redactor = Redactor()
+    result = runner.run_site(
+        path,
+        settings.runs_dir,
+        notebooks=chosen,
+        parameters={"site_file": str(path), **parameters},
+        redactor=redactor,
+        learn_secrets=lambda record: learn_secrets(settings, record),
+        tell=_print_json_line if as_json else _print_line,
+        facts={"site": settings.name, "target": settings.target, "operator": operator(), "mode": parameters["mode"]},
+    )
+    if not result.sealed:
+        _talk(f"the record is not sealed: {result.why_not_sealed}")
+    _talk(f"status: {result.status}")
+    print(json.dumps({"record": str(result.folder), "status": result.status}) if as_json else result.folder)
+    raise typer.Exit(result.exit_code)
+
+
+def _pairs(parameters: list[str] | None) -> dict[str, object]:
+    pairs: dict[str, object] = {}
+    for text in parameters or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise SettingsError("read a parameter", f"{text.partition('=')[0]!r} has no value", "write -p name=value")
+        pairs[name] = {"true": True, "false": False, "none": None}.get(value.lower(), value)
+    return pairs
+
+
+def _site_of(folder: Path) -> Path:
+    """The site file that a run was made with: its journal says so, else it lies beside runs/."""
+    from bwlib.record.journal import read_lines
+
+    first = next(read_lines(folder / "journal.jsonl"), {})
+    named = Path(str(first.get("site_file") or folder.parents[2] / "site.toml"))
+    return named if named.exists() else folder.parents[2] / "site.toml"
+
+
+# ---------------------------------------------------------------- what a run prints
+
+
+def _print_json_line(line: Mapping[str, Any]) -> None:
+    print(json.dumps(line, sort_keys=True, ensure_ascii=False), flush=True)
+
+
+def _print_line(line: Mapping[str, Any]) -> None:
+    """One journal line for people: steps on stdout, what goes on around them on stderr."""
+    if line["kind"] == "notebook":
+        reason = f" ({line['reason']})" if line.get("reason") else ""
+        _talk(f"{line['notebook']}: {line['status']}{reason}")
+    elif line["kind"] == "step" and line["status"] == "failed":
+        print(f"✘ {line['step']}: failed", flush=True)
+        for name in ("attempted", "came_back", "do_next"):
+            if line.get(name):
+                print(f"    {name.replace('_', ' ')}: {line[name]}", flush=True)
+    elif line["kind"] == "step" and line["status"] != "running":
+        sign = {"passed": "✔", "pending": "…", "skipped": "–"}.get(line["status"], "·")
+        print(f"{sign} {line['title']}: {line['action']}{_telling(line)}", flush=True)
+
+
+def _telling(line: Mapping[str, Any]) -> str:
+    """The facts of a step that belong on its line, or below it for a call."""
+    facts = line.get("object") or {}
+    if "webhooks" in facts:
+        return "".join(f"\n    {name}: {value}" for name, value in facts.items())
+    shown = [str(facts[name]) for name in ("name", "fqdn", "username", "number", "id") if facts.get(name)]
+    note = f" ({line['note']})" if line.get("note") else ""
+    return (f"  {' · '.join(shown)}" if shown else "") + note
+
+
+def _talk(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+# ---------------------------------------------------------------- interactive
+
+
+@app.command()
+def lab(site_file: Annotated[Path | None, typer.Argument(help="the site file")] = None) -> None:
+    """JupyterLab on the first notebook, with the sandbox behind it; ends with Ctrl-C."""
+    import shutil
+    import subprocess
+
+    from bwlib.run import SITE_FILE
+    from bwlib.runner.run_site import notebooks_folder
+    from bwlib.sandbox.control import home
+
+    path = (site_file or home() / "lab" / "site.toml").absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.parent / "notebooks"
+    if not folder.exists():  # a copy to work in: what is run and written there stays the user's
+        shutil.copytree(notebooks_folder(), folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    _talk(f"site file {path}\nnotebooks {folder}\nstop with Ctrl-C; the sandbox ends by itself after 30 idle minutes")
+    argv = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        f"--notebook-dir={folder}",
+        "--LabApp.default_url=/lab/tree/00_start.ipynb",
+    ]
+    argv += ["--ServerApp.ip=127.0.0.1", *(["--allow-root"] if os.geteuid() == 0 else [])]
+    raise typer.Exit(subprocess.call(argv, env={**os.environ, SITE_FILE: str(path)}))  # noqa: S603  our own argv
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """What is missing on this machine, and the line that mends it."""
+    from bwlib import doctor as checks
+
+    raise typer.Exit(checks.main(["--json"] if as_json else []))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def readback(context: typer.Context) -> None:
+    """The webhook/BXML application alone, for a live account behind your own public URL (--help shows its options)."""
+    from bwlib.readback import main as readback_main
+
+    raise typer.Exit(readback_main(context.args))
+
+
+# ---------------------------------------------------------------- the sandbox
+
+
+@sandbox_app.command()
+def up(as_json: AsJson = False) -> None:
+    """Start the sandbox, or say where the running one is."""
+    from bwlib.sandbox import control
+
+    _print_sandbox(control.start(), as_json)
+
+
+@sandbox_app.command()
+def status(as_json: AsJson = False) -> None:
+    """Where the sandbox is and what it does. Exit 3 when none is running."""
+    from bwlib.sandbox import control
+
+    sandbox = control.attach()
+    if sandbox is None:
+        _talk("no sandbox is running; bw-runbook sandbox up starts one")
+        raise typer.Exit(3)
+    _print_sandbox(sandbox, as_json)
+
+
+@sandbox_app.command()
+def down() -> None:
+    """End the sandbox, its readback and its PBX."""
+    from bwlib.sandbox import control
+
+    sandbox = control.attach()
+    if sandbox is None:
+        _talk("no sandbox is running")
+        return
+    sandbox.down()
+    _talk("the sandbox is down")
+
+
+def _print_sandbox(sandbox: Any, as_json: bool) -> None:
+    facts = sandbox.status()
+    if as_json:
+        print(json.dumps(facts, default=str, sort_keys=True))
+        return
+    for name, value in facts.items():
+        print(f"{name}: {value}")
+
+
+if __name__ == "__main__":
+    main()

@@ -18,6 +18,7 @@ from bwlib.errors import BwlibError, NotAsExpected
 from bwlib.models import Application, Extension, OutboundRoute, Outcome, Realm, SipCredential, SipEvent, Trunk
 from bwlib.record.run_record import RunRecord
 from bwlib.settings import Mode, Settings
+from bwlib.wanted import found_application, learn_ha1, wanted_extension, wanted_route, wanted_trunk
 from bwlib.widgets import show
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from bwlib.steps.calls import CallProof, Ears
 
 T = TypeVar("T")
-
-# Eleven digits with + as the phone dials them, and the two habits of North America: with 1, and ten digits.
-DIAL_PATTERN = "+1NXXNXXXXXX"
 
 
 @dataclass(frozen=True)
@@ -166,12 +164,13 @@ class Run:
         from bwlib.steps import sip_credential as steps
 
         title = steps.TITLE
-        application = self._found_application()
+        application = found_application(self)
         if realm is None or application is None:
-            return self._wait_for(title, "sip_credential", "the application and the realm", "10_application")
+            self._wait_for(title, "sip_credential", "the application and the realm", "10_application")
+            return None
         wanted, client = self.settings.sip_credential, self.on.client
         password = self.secret(wanted.password)
-        self._learn_ha1(realm, wanted.username, password)
+        learn_ha1(self, realm, wanted.username, password)
         return self.step(
             "sip_credential",
             lambda: steps.plan_sip_credential(client, realm, wanted.username, password, application),
@@ -186,11 +185,11 @@ class Run:
         """Trunk, route and extension as a sheet to type in by hand, for any PBX. Secrets are named, not shown."""
         from bwlib.pbx.by_hand import settings_sheet
 
-        trunk = self._wanted_trunk()
+        trunk = wanted_trunk(self)
         if trunk is None:
             self._wait_for("Settings sheet", "settings_sheet", "the realm and its SIP credential", "20_sip_credentials")
             return
-        sheet = settings_sheet(trunk, self._wanted_route(), self._wanted_extension())
+        sheet = settings_sheet("any", trunk, wanted_route(self), wanted_extension(self))
         self.record.write_text("settings_sheet.txt", sheet)
         show.show_text("Settings for the PBX", sheet.splitlines())
 
@@ -198,9 +197,10 @@ class Run:
         """Guide step 3.1: the trunk to the realm, registration off, authenticating outbound only."""
         from bwlib.steps import pbx as steps
 
-        wanted = self._wanted_trunk()
+        wanted = wanted_trunk(self)
         if wanted is None:
-            return self._wait_for(steps.TRUNK.title, "trunk", "the realm and its SIP credential", "20_sip_credentials")
+            self._wait_for(steps.TRUNK.title, "trunk", "the realm and its SIP credential", "20_sip_credentials")
+            return None
         pbx = self.on.pbx()
         self.record.write_config("before", pbx.snapshot())
         return self.step(
@@ -213,7 +213,7 @@ class Run:
         """Guide step 3.2: the outbound route that uses the trunk."""
         from bwlib.steps import pbx as steps
 
-        pbx, wanted = self.on.pbx(), self._wanted_route()
+        pbx, wanted = self.on.pbx(), wanted_route(self)
         return self.step(
             "route",
             lambda: steps.plan_on_pbx(pbx, steps.ROUTE, wanted),
@@ -224,7 +224,7 @@ class Run:
         """Guide step 3.3: the extension that uses the outbound route."""
         from bwlib.steps import pbx as steps
 
-        pbx, wanted = self.on.pbx(), self._wanted_extension()
+        pbx, wanted = self.on.pbx(), wanted_extension(self)
         found = self.step(
             "extension",
             lambda: steps.plan_on_pbx(pbx, steps.EXTENSION, wanted),
@@ -258,7 +258,7 @@ class Run:
         title = "Everything a call needs is in place"
 
         def check() -> Outcome[dict[str, str]]:
-            trunk = self._wanted_trunk()
+            trunk = wanted_trunk(self)
             if trunk is None:
                 raise NotAsExpected(
                     "prepare the test calls",
@@ -267,8 +267,8 @@ class Run:
                 )
             pbx = self.on.pbx()
             steps.check_on_pbx(pbx, steps.TRUNK, trunk)
-            steps.check_on_pbx(pbx, steps.ROUTE, self._wanted_route())
-            steps.check_on_pbx(pbx, steps.EXTENSION, self._wanted_extension())
+            steps.check_on_pbx(pbx, steps.ROUTE, wanted_route(self))
+            steps.check_on_pbx(pbx, steps.EXTENSION, wanted_extension(self))
             steps.check_no_registration(pbx, trunk)
             facts = {"realm": trunk.server, "trunk": trunk.name, "extension": self.settings.pbx.extension}
             return Outcome("passed", title, facts)
@@ -371,60 +371,3 @@ class Run:
             raise NotAsExpected(f"set up: {title}", f"{what} must exist first", f"run notebook {notebook} first")
 
         self.step(name, lambda: self._planned(title, f"it needs {what}, which is not there yet"), refuse)
-
-    # ------------------------------------------------------------ what is wanted, from settings and what was found
-
-    def _found_application(self) -> Application | None:
-        from bwlib.steps.application import find_application
-
-        return find_application(self.on.client, self.settings.application.name)
-
-    def _wanted_trunk(self) -> Trunk | None:
-        """The trunk for the realm and credential as they are now; None when they do not exist yet."""
-        from bwlib.steps import pbx, realm, sip_credential
-
-        client, wanted = self.on.client, self.settings.sip_credential
-        application = self._found_application()
-        found = realm.find_realm(client, self.settings.realm.name)
-        if application is None or found is None:
-            return None
-        if sip_credential.find_sip_credential(client, found, wanted.username) is None:
-            return None
-        password = self.secret(wanted.password)
-        self._learn_ha1(found, wanted.username, password)
-        credential = sip_credential.check_sip_credential(client, found, wanted.username, password, application)
-        return pbx.trunk_to(
-            found,
-            credential,
-            name=self.settings.pbx.trunk,
-            password=password,
-            number=self.on.number,
-            bandwidth_ips=self.on.bandwidth_ips,
-            extension=self.settings.pbx.extension,
-            outbound_proxy=self.on.trunk_proxy,
-        )
-
-    def _wanted_route(self) -> OutboundRoute:
-        table = self.settings.pbx
-        return OutboundRoute(
-            name=table.route, pattern=DIAL_PATTERN, prepend="", trunk=table.trunk, caller_id=self.on.number
-        )
-
-    def _wanted_extension(self) -> Extension:
-        table = self.settings.pbx
-        return Extension(
-            number=table.extension,
-            secret=self.secret(table.extension_secret),
-            route=table.route,
-            display_name=f"Extension {table.extension}",
-        )
-
-    def _learn_ha1(self, realm: Realm, username: str, password: SecretStr) -> None:
-        """HA1 is as good as the password: the record must know it to keep it out."""
-        from bwlib.bandwidth.wire import hash1, hash1b
-
-        for name, value in (
-            ("HA1", hash1(username, realm.fqdn, password)),
-            ("HA1b", hash1b(username, realm.fqdn, password)),
-        ):
-            self.record.redactor.learn(name, value.get_secret_value())

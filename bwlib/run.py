@@ -371,14 +371,14 @@ def _live_ears(settings: Settings, secret: Callable[[str], SecretStr]) -> tuple[
     """On a live account Bandwidth's voice is not ours, so readback plays its own known clip, and that is looked for."""
     from bwlib.heard import find
     from bwlib.readback_client import Readback
-    from bwlib.readback_clip import clip
+    from bwlib.readback_clip import clip_pcm
     from bwlib.steps.calls import Ears
 
     table = settings.readback
     if not table.url:
         return None, None
     readback = Readback(table.url, secret(table.token), None)
-    return readback, Ears(lambda call_id, recording: find(clip(), recording), None, lambda call_id: {})
+    return readback, Ears(lambda call_id, recording: find(clip_pcm(), recording), None, lambda call_id: {})
 
 
 def _live_pbx(settings: Settings, secret: Callable[[str], SecretStr]) -> Pbx:

@@ -45,9 +45,10 @@ def resolve(reference: str, base: Path) -> SecretStr:
             "the site file holds something that is not a reference",
             "write env:NAME, keyring:service/name, file:path or prompt: instead of the value",
         )
-    value = {"env": _from_env, "keyring": _from_keyring, "prompt": _from_prompt}.get(
-        kind, lambda r: _from_file(r, base)
-    )(rest)
+    if kind == "file":
+        value = _from_file(rest, base)
+    else:
+        value = {"env": _from_env, "keyring": _from_keyring, "prompt": _from_prompt}[kind](rest)
     if len(value) < MINIMUM_LENGTH:
         raise SecretUnavailable(
             f"read {reference}",

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-import phonenumbers
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from bwlib.errors import SettingsError
@@ -38,6 +37,8 @@ def _reference(value: str) -> str:
 
 
 def _e164(value: str) -> str:
+    import phonenumbers  # here, because it takes a tenth of a second that `--help` does not need
+
     try:
         number = phonenumbers.parse(value, None)
     except phonenumbers.NumberParseException:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import nbformat
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager
 
@@ -55,7 +55,7 @@ class TruthfulManager(NotebookExecutionManager):  # type: ignore[misc]  # paperm
     def cell_complete(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
         # Before papermill writes the notebook to the disk.
         if cell.get("outputs"):
-            cell.outputs = [nbformat.from_dict(out) for out in json.loads(self.redact(json.dumps(cell.outputs)))]
+            cell.outputs = [NotebookNode(output) for output in json.loads(self.redact(json.dumps(cell.outputs)))]
         super().cell_complete(cell, cell_index=cell_index, **kwargs)
 
     def notebook_complete(self, **kwargs: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from bwlib.errors import NotAsExpected, PbxRefused
 from bwlib.models import Extension, OutboundRoute, Outcome, Realm, SipCredential, Trunk
@@ -21,7 +21,7 @@ T = TypeVar("T", Trunk, OutboundRoute, Extension)
 class Kind(Generic[T]):
     """What the PBX calls a thing, how it is named, and how to get, put and delete it."""
 
-    word: str
+    word: Literal["trunk", "route", "extension"]
     title: str
     name: Callable[[T], str]
     get: Callable[[Pbx, str], T | None]

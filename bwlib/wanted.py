@@ -1,0 +1,79 @@
+"""What a site wants, worked out from its settings and from what Bandwidth answered: trunk, route, extension.
+
+A name goes down once; an object comes back; from then on only the object travels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from bwlib.models import Application, Extension, OutboundRoute, Realm, Trunk
+
+if TYPE_CHECKING:
+    from bwlib.guide import Run
+
+# Eleven digits with +, as the phone dials them; the PBX adapter takes ten digits and 1 + ten digits as well.
+DIAL_PATTERN = "+1NXXNXXXXXX"
+
+
+def found_application(run: Run) -> Application | None:
+    """The site's application as Bandwidth has it, None when it is not there yet."""
+    from bwlib.steps.application import find_application
+
+    return find_application(run.on.client, run.settings.application.name)
+
+
+def wanted_trunk(run: Run) -> Trunk | None:
+    """The trunk for the realm and credential as they are now; None when they do not exist yet.
+
+    Raises: NotAsExpected when the credential's password or application differ: such a trunk would never work.
+    """
+    from bwlib.steps import pbx, realm, sip_credential
+
+    client, wanted = run.on.client, run.settings.sip_credential
+    application = found_application(run)
+    found = realm.find_realm(client, run.settings.realm.name)
+    if application is None or found is None:
+        return None
+    if sip_credential.find_sip_credential(client, found, wanted.username) is None:
+        return None
+    password = run.secret(wanted.password)
+    learn_ha1(run, found, wanted.username, password)
+    credential = sip_credential.check_sip_credential(client, found, wanted.username, password, application)
+    return pbx.trunk_to(
+        found,
+        credential,
+        name=run.settings.pbx.trunk,
+        password=password,
+        number=run.on.number,
+        bandwidth_ips=run.on.bandwidth_ips,
+        extension=run.settings.pbx.extension,
+        outbound_proxy=run.on.trunk_proxy,
+    )
+
+
+def wanted_route(run: Run) -> OutboundRoute:
+    """The outbound route: which numbers leave by the trunk, with the site's number as caller id."""
+    table = run.settings.pbx
+    return OutboundRoute(name=table.route, pattern=DIAL_PATTERN, prepend="", trunk=table.trunk, caller_id=run.on.number)
+
+
+def wanted_extension(run: Run) -> Extension:
+    """The extension that uses the route."""
+    table = run.settings.pbx
+    return Extension(
+        number=table.extension,
+        secret=run.secret(table.extension_secret),
+        route=table.route,
+        display_name=f"Extension {table.extension}",
+    )
+
+
+def learn_ha1(run: Run, realm: Realm, username: str, password: SecretStr) -> None:
+    """HA1 is as good as the password: the record must know it to keep it out."""
+    from bwlib.bandwidth.wire import hash1, hash1b
+
+    for name, hashed in (("HA1", hash1), ("HA1b", hash1b)):
+        run.record.redactor.learn(name, hashed(username, realm.fqdn, password).get_secret_value())

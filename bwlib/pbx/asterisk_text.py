@@ -101,6 +101,8 @@ def trunk_pjsip(trunk: Trunk) -> str:
         "from_domain": trunk.from_domain,
         "dtmf_mode": trunk.dtmf,
         "direct_media": "no",
+        # a number that is too short is a 404 at once, not a 484 that asks for more digits
+        "allow_overlap": "no",
         "rtp_symmetric": "yes",
         "send_pai": "yes" if trunk.send_pai else "no",
         **proxy,
@@ -169,6 +171,8 @@ def extension_pjsip(extension: Extension) -> str:
         "callerid": f'"{extension.display_name}" <{number}>' if extension.display_name else f"<{number}>",
         "dtmf_mode": "rfc4733",
         "direct_media": "no",
+        # a number that is too short is a 404 at once, not a 484 that asks for more digits
+        "allow_overlap": "no",
         "rtp_symmetric": "yes",
         "rewrite_contact": "yes",
     }

@@ -1,0 +1,327 @@
+"""Real calls through a real Asterisk: a phone on one side, an edge that challenges as Bandwidth's does on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from bwlib.errors import PbxUnreachable
+from bwlib.models import Extension, OutboundRoute, SipEvent, Trunk
+from bwlib.pbx.ami import Ami
+from bwlib.pbx.asterisk import AsteriskPbx
+from bwlib.pbx.asterisk_bundle import obtain
+from bwlib.sandbox import pbx as stage_of
+from bwlib.sip.agent import Agent, IncomingCall, OutboundCall
+from bwlib.sip.digest import Credentials, DigestServer, ha1
+from bwlib.sip.message import Request, parse_message
+from bwlib.sip.sdp import negotiate, offer
+
+REALM = "acme-1a2b3c.auth.bandwidth.test"
+NUMBER = "+19195550100"
+PASSWORD = SecretStr("p;a=>ss")
+PHONE = Credentials("101", SecretStr("phone-secret"))
+LIMIT_S = 20
+
+
+def bindable(host: str) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True
+
+
+EDGE_HOST, PHONE_HOST, STRANGER_HOST = (
+    host if bindable(host) else "127.0.0.1" for host in ("127.0.0.2", "127.0.0.3", "127.0.0.4")
+)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stage_of.PbxStage]:
+    try:
+        binary = obtain()
+    except PbxUnreachable as error:
+        pytest.skip(f"no Asterisk can be had here: {error.came_back}")
+    stage = stage_of.write_base_config(tmp_path_factory.mktemp("pbx"), binary)
+    process = stage_of.start(stage)
+    yield stage
+    stage_of.stop(process)
+
+
+@dataclass
+class Edge:
+    """Stands in for Bandwidth: 407, checks the digest, then does what `final` says (200 answers, else rejects)."""
+
+    final: int = 200
+    password: str = PASSWORD.get_secret_value()
+    digest: DigestServer = field(default_factory=DigestServer)
+    events: list[SipEvent] = field(default_factory=list)
+    invites: list[Request] = field(default_factory=list)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def on_event(self, event: SipEvent) -> None:
+        self.events.append(event)
+        self.news.set()
+
+    async def on_invite(self, call: IncomingCall) -> None:
+        self.invites.append(call.request)
+        value = call.request.headers.get("Proxy-Authorization")
+        stored = ha1("acme-user", REALM, self.password)
+        if value is None or not self.digest.check(call.request, value, lambda user, realm: stored, realm=REALM).ok:
+            call.challenge("Proxy-Authenticate", self.digest.challenge(REALM))
+        elif self.final == 200:
+            call.answer(negotiate(call.remote_sdp, EDGE_HOST, 40000, ("PCMU",)).answer)
+        elif self.final:
+            call.reject(self.final)
+
+    def wire(self) -> list[str]:
+        """What passed between PBX and edge: methods and statuses, in order, repeats and 100 left out."""
+        lines = [event.text.split("\r\n", 1)[0].split() for event in self.events]
+        words = [line[1] if line[0] == "SIP/2.0" else line[0] for line in lines]
+        return [word for before, word in itertools.pairwise(["", *words]) if word not in ("100", before)]
+
+    async def seen(self, count: int, word: str) -> None:
+        """Until `word` passed that often."""
+        async with asyncio.timeout(LIMIT_S):
+            while self.wire().count(word) < count:
+                self.news.clear()
+                await self.news.wait()
+
+
+@dataclass
+class Site:
+    pbx: AsteriskPbx
+    stage: stage_of.PbxStage
+    edge: Edge
+    edge_agent: Agent
+    phone: Agent
+
+    def dial(self, number: str) -> OutboundCall:
+        return self.phone.invite(
+            f"sip:{number}@{self.stage.sip[0]}:{self.stage.sip[1]}",
+            from_uri=f"sip:101@{self.stage.sip[0]}",
+            sdp=offer(PHONE_HOST, 40002),
+            credentials=PHONE,
+        )
+
+
+async def over(call: OutboundCall) -> None:
+    """Until the call was answered or ended."""
+    events = [asyncio.ensure_future(event.wait()) for event in (call.answered, call.ended)]
+    async with asyncio.timeout(LIMIT_S):
+        await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def ring_and_answer(call: IncomingCall) -> None:
+    call.ring()
+    call.answer(negotiate(call.remote_sdp, PHONE_HOST, 40002, ("PCMU",)).answer)
+
+
+@asynccontextmanager
+async def a_site(stage: stage_of.PbxStage, edge: Edge) -> AsyncIterator[Site]:
+    """Edge and registered phone up, the PBX configured for both."""
+    edge_agent = Agent(EDGE_HOST, on_invite=edge.on_invite, on_event=edge.on_event)
+    phone = Agent(PHONE_HOST, on_invite=ring_and_answer)
+    await edge_agent.start()
+    await phone.start()
+    pbx = AsteriskPbx(stage.config_dir, stage.ami_host, stage.ami_port, stage.ami_user, stage.ami_secret)
+    proxy = f"{EDGE_HOST}:{edge_agent.address[1]}"
+    pbx.put_trunk(
+        Trunk("bandwidth", REALM, "acme-user", PASSWORD, NUMBER, REALM, outbound_proxy=proxy,
+              bandwidth_ips=(EDGE_HOST,), inbound_extension="101")
+    )  # fmt: skip
+    pbx.put_route(OutboundRoute("us", "NXXNXXXXXX", "+1", "bandwidth", NUMBER))
+    pbx.put_extension(Extension("101", PHONE.password, "us", "Front desk"))
+    pbx.apply()
+    registered = await phone.register(stage.sip, "101", PHONE)
+    assert registered.status == 200
+    try:
+        yield Site(pbx, stage, edge, edge_agent, phone)
+    finally:
+        await phone.register(stage.sip, "101", PHONE, expires_s=0)
+        await phone.stop()
+        await edge_agent.stop()
+
+
+def at_site(
+    stage: stage_of.PbxStage, edge: Callable[[], Edge], do: Callable[[Site], Coroutine[Any, Any, None]]
+) -> None:
+    async def run() -> None:
+        async with a_site(stage, edge()) as site:
+            await do(site)
+
+    asyncio.run(run())
+
+
+# ---------------------------------------------------------------- out
+
+
+@pytest.mark.parametrize("dialled", ["9195550123", "19195550123", "+19195550123"])
+def test_a_call_leaves_authenticated_and_in_e164_whatever_the_phone_dials(
+    stage: stage_of.PbxStage, dialled: str
+) -> None:
+    async def do(site: Site) -> None:
+        call = site.dial(dialled)
+        await over(call)
+        assert call.status == 200
+        await call.hang_up()
+        first, second = site.edge.invites
+        assert first.headers.get("Proxy-Authorization") is None
+        assert first.uri.startswith(f"sip:+19195550123@{REALM}")
+        for invite in (first, second):
+            assert invite.from_addr.uri == f"sip:{NUMBER}@{REALM}"
+        assert "telephone-event/8000" in second.sdp
+        assert "RTP/AVP 0 8 " in second.sdp
+
+    at_site(stage, Edge, do)
+
+
+def test_the_ladder_is_invite_407_ack_invite_200_ack_and_never_register(stage: stage_of.PbxStage) -> None:
+    async def do(site: Site) -> None:
+        call = site.dial("9195550123")
+        await over(call)
+        await call.hang_up()
+        await site.edge.seen(1, "BYE")
+        assert site.edge.wire()[:7] == ["INVITE", "407", "ACK", "INVITE", "200", "ACK", "BYE"]
+        assert not any(event.text.startswith(("REGISTER", "OPTIONS")) for event in site.edge.events)
+
+    at_site(stage, Edge, do)
+
+
+@pytest.mark.parametrize("status", [403, 404, 480, 486, 488, 500, 503, 504, 603])
+def test_the_phone_is_told_the_realms_own_status(stage: stage_of.PbxStage, status: int) -> None:
+    async def do(site: Site) -> None:
+        call = site.dial("9195550123")
+        await over(call)
+        assert call.status == status
+
+    at_site(stage, lambda: Edge(final=status), do)
+
+
+def test_a_realm_that_challenges_for_ever_is_a_403_for_the_phone(stage: stage_of.PbxStage) -> None:
+    async def do(site: Site) -> None:
+        call = site.dial("9195550123")
+        await over(call)
+        assert call.status == 403
+
+    at_site(stage, lambda: Edge(password="another"), do)
+
+
+def test_a_number_without_a_route_is_a_404_and_leaves_nothing(stage: stage_of.PbxStage) -> None:
+    async def do(site: Site) -> None:
+        call = site.dial("911")
+        await over(call)
+        assert call.status == 404
+        assert site.edge.events == []
+
+    at_site(stage, Edge, do)
+
+
+def test_hanging_up_while_it_rings_cancels_the_trunk_leg(stage: stage_of.PbxStage) -> None:
+    async def do(site: Site) -> None:
+        call = site.dial("9195550123")
+        await site.edge.seen(2, "INVITE")
+        await call.hang_up()
+        await site.edge.seen(1, "487")
+        assert call.status == 487
+        assert "CANCEL" in site.edge.wire()
+
+    at_site(stage, lambda: Edge(final=0), do)
+
+
+# ---------------------------------------------------------------- in
+
+
+async def from_bandwidth(site: Site, agent: Agent, user: str) -> OutboundCall:
+    sip = site.stage.sip
+    call = agent.invite(f"sip:{user}@{sip[0]}:{sip[1]}", from_uri=f"sip:{NUMBER}@{EDGE_HOST}",
+                        sdp=offer(EDGE_HOST, 40000))  # fmt: skip
+    await over(call)
+    return call
+
+
+def test_a_call_from_bandwidth_rings_the_extension(stage: stage_of.PbxStage) -> None:
+    async def do(site: Site) -> None:
+        call = await from_bandwidth(site, site.edge_agent, "101")
+        assert call.status == 200
+        assert call.ringing.is_set()
+        await call.hang_up()
+
+    at_site(stage, Edge, do)
+
+
+@pytest.mark.parametrize("user", ["+19195550123", "9195550123", "800", "s", "outbound"])
+def test_a_call_from_bandwidth_reaches_nothing_but_the_extension(stage: stage_of.PbxStage, user: str) -> None:
+    async def do(site: Site) -> None:
+        assert (await from_bandwidth(site, site.edge_agent, user)).status == 404
+        assert site.edge.invites == []
+
+    at_site(stage, Edge, do)
+
+
+@pytest.mark.skipif(STRANGER_HOST == EDGE_HOST, reason="only one loopback address here")
+@pytest.mark.parametrize("caller", [NUMBER, "bandwidth", "101"])
+def test_a_call_from_another_address_is_not_admitted(stage: stage_of.PbxStage, caller: str) -> None:
+    async def do(site: Site) -> None:
+        stranger = Agent(STRANGER_HOST)
+        await stranger.start()
+        sip = site.stage.sip
+        call = stranger.invite(f"sip:101@{sip[0]}:{sip[1]}", from_uri=f"sip:{caller}@{sip[0]}",
+                               sdp=offer(STRANGER_HOST, 40004))  # fmt: skip
+        await over(call)
+        await stranger.stop()
+        assert call.status == 401
+
+    at_site(stage, Edge, do)
+
+
+def test_a_call_for_a_phone_that_is_away_is_a_480(stage: stage_of.PbxStage) -> None:
+    async def do(site: Site) -> None:
+        await site.phone.register(site.stage.sip, "101", PHONE, expires_s=0)
+        assert (await from_bandwidth(site, site.edge_agent, "101")).status == 480
+
+    at_site(stage, Edge, do)
+
+
+def test_a_phone_that_came_back_elsewhere_has_one_contact(stage: stage_of.PbxStage) -> None:
+    async def do(site: Site) -> None:
+        again = Agent(PHONE_HOST, on_invite=ring_and_answer)
+        await again.start()
+        assert (await again.register(site.stage.sip, "101", PHONE)).status == 200
+        with Ami(stage.ami_host, stage.ami_port, stage.ami_user, stage.ami_secret) as ami:
+            contacts = [line for line in ami.command("pjsip show contacts") if "101/sip:" in line]
+        assert len(contacts) == 1
+        assert f":{again.address[1]}" in contacts[0]
+        await again.stop()
+
+    at_site(stage, Edge, do)
+
+
+def test_a_phone_with_a_wrong_secret_is_not_registered(stage: stage_of.PbxStage) -> None:
+    async def do(site: Site) -> None:
+        wrong = Credentials("101", SecretStr("wrong"))
+        assert (await site.phone.register(site.stage.sip, "101", wrong)).status in (401, 403)
+
+    at_site(stage, Edge, do)
+
+
+def test_the_wire_is_plain_sip_that_our_own_parser_reads(stage: stage_of.PbxStage) -> None:
+    async def do(site: Site) -> None:
+        call = site.dial("9195550123")
+        await over(call)
+        await call.hang_up()
+        assert {type(parse_message(event.text.encode())).__name__ for event in site.edge.events} == {
+            "Request",
+            "Response",
+        }
+
+    at_site(stage, Edge, do)

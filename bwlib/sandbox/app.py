@@ -1,4 +1,4 @@
-"""The HTTP side of the sandbox put together: token endpoint, account API, control API, each on its path."""
+"""The HTTP side of the sandbox put together: token endpoint, account API, voice API, control API, each on its path."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bwlib.sandbox.control_api import Control, control_routes
 from bwlib.sandbox.exchanges import ExchangeLog
 from bwlib.sandbox.oauth import token_endpoint
 from bwlib.sandbox.state import State
+from bwlib.sandbox.voice_api import voice_routes
 
 
 def build_app(state: State, control: Control, on_activity: Callable[[], None]) -> ASGIApp:
@@ -23,6 +24,7 @@ def build_app(state: State, control: Control, on_activity: Callable[[], None]) -
     routes = [
         Route("/api/v1/oauth2/token", token_endpoint(state), methods=["POST"]),
         *account_routes(state),
+        *voice_routes(state, control.switchboard),
         *control_routes(control),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _refused})

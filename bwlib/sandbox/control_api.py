@@ -9,7 +9,8 @@ import hmac
 import os
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bwlib.sandbox.calls import all_calls, find_call
 from bwlib.sandbox.children import Child
+from bwlib.sandbox.edge import Edge
 from bwlib.sandbox.state import State, timestamp
+from bwlib.sandbox.switchboard import Switchboard
 from bwlib.sandbox.switches import check_value
 
 Handler = Callable[[Request, "Control"], Awaitable[Response]]
@@ -31,6 +35,8 @@ class Control:
     state: State
     token: str = field(repr=False)
     stop: Callable[[], None]
+    switchboard: Switchboard
+    edge: Edge
     readback: Child | None = None
     pbx: Child | None = None
     started_at: float = field(default_factory=time.time)
@@ -42,6 +48,12 @@ def control_routes(control: Control) -> list[Route]:
         ("POST", "/down", _down),
         ("POST", "/reset", _reset),
         ("GET", "/exchanges", _exchanges),
+        ("GET", "/sip-events", _sip_events),
+        ("GET", "/calls", _calls),
+        ("GET", "/deliveries", _deliveries),
+        ("GET", "/audio/{call_id}/{direction}", _audio),
+        ("POST", "/edge/stop", _stop_edge),
+        ("POST", "/edge/start", _start_edge),
         ("GET", "/switches", _switches),
         ("PUT", "/switches/{name}", _set_switch),
         ("GET", "/notes/{key}", _get_note),
@@ -74,6 +86,8 @@ async def _status(request: Request, control: Control) -> Response:
             "pid": os.getpid(),
             "started_at": timestamp(control.started_at),
             "account_id": control.state.identity.account_id,
+            "edge_running": control.edge.running,
+            "calls_up": control.switchboard.up(),
             "readback_alive": control.readback is not None and control.readback.alive(),
             "pbx_alive": control.pbx is not None and control.pbx.alive(),
         }
@@ -86,12 +100,51 @@ async def _down(request: Request, control: Control) -> Response:
 
 
 async def _reset(request: Request, control: Control) -> Response:
+    await control.switchboard.close()
+    control.edge.trace.clear()
     control.state.reset()
     return JSONResponse({})
 
 
 async def _exchanges(request: Request, control: Control) -> Response:
     return JSONResponse(control.state.exchanges(int(request.query_params.get("since", "0"))))
+
+
+async def _sip_events(request: Request, control: Control) -> Response:
+    wanted, since = request.query_params.get("call_id"), request.query_params.get("since")
+    call = find_call(control.state, wanted) if wanted else None
+    sip_call_id = call.get("sipCallId", "") if call is not None else wanted
+    events = control.edge.trace.events(sip_call_id, datetime.fromisoformat(since) if since else None)
+    return JSONResponse([{**asdict(event), "at": event.at.isoformat()} for event in events])
+
+
+async def _calls(request: Request, control: Control) -> Response:
+    return JSONResponse(all_calls(control.state))
+
+
+async def _deliveries(request: Request, control: Control) -> Response:
+    wanted = request.query_params.get("call_id")
+    rows = control.state.all("select * from deliveries where ? is null or call_id = ? order by id", wanted, wanted)
+    return JSONResponse([dict(row) for row in rows])
+
+
+async def _audio(request: Request, control: Control) -> Response:
+    call_id, direction = request.path_params["call_id"], request.path_params["direction"]
+    data = control.switchboard.audio_of(call_id, direction)
+    return _error(404, f"there is no audio of {call_id}") if data is None else Response(data, media_type="audio/wav")
+
+
+async def _stop_edge(request: Request, control: Control) -> Response:
+    await control.edge.stop()
+    return JSONResponse({})
+
+
+async def _start_edge(request: Request, control: Control) -> Response:
+    try:
+        await control.edge.start()
+    except OSError as error:
+        return _error(409, f"the edge cannot listen on {control.edge.address}: {error.strerror}")
+    return JSONResponse({})
 
 
 async def _switches(request: Request, control: Control) -> Response:

@@ -23,7 +23,8 @@ def home() -> Path:
 def sandbox_dir(home_dir: Path) -> Path:
     """`<home>/sandbox`, made when missing, readable by this user only."""
     directory = home_dir / "sandbox"
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    home_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    directory.mkdir(exist_ok=True, mode=0o700)
     directory.chmod(0o700)
     return directory
 

@@ -27,8 +27,11 @@ import uvicorn
 from bwlib.sandbox.app import build_app
 from bwlib.sandbox.children import Child
 from bwlib.sandbox.control_api import Control
+from bwlib.sandbox.edge import Edge
 from bwlib.sandbox.home import read_state, sandbox_dir, try_lock, write_private
 from bwlib.sandbox.state import State, timestamp
+from bwlib.sandbox.switchboard import Switchboard
+from bwlib.sandbox.webhooks import WebhookSender
 
 log = logging.getLogger("bwlib.sandbox")
 _HTTP_HOST = "127.0.0.1"
@@ -53,40 +56,105 @@ class Activity:
         self.last = time.monotonic()
 
 
-async def supervise(directory: Path, idle_s: float, http_port: int) -> None:
-    """Run everything until told to stop."""
-    state = State(directory / "sandbox.db")
-    readback = _start_readback(directory, state)
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    control = Control(state, secrets.token_urlsafe(32), stopping.set, readback)
-    activity = Activity()
-    listener = _listen(http_port)
-    config = uvicorn.Config(
-        build_app(state, control, activity.touch),
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=2,
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        answered = await _readback_state(directory, readback)
-        write_private(directory / "state.json", json.dumps(_described(control, listener, answered)))
-        log.info("ready on port %d", listener.getsockname()[1])
-        await _until_idle_or_stopped(stopping, activity, idle_s)
-    finally:
-        (directory / "state.json").unlink(missing_ok=True)
-        server.should_exit = True
-        await serving
-        for child in (control.pbx, control.readback):
+class Running:
+    """The parts of a sandbox, put together. `begin()` makes it answer, `finish()` ends all of it."""
+
+    def __init__(self, directory: Path, http_port: int, edge_port: int) -> None:
+        self.directory = directory
+        self.activity = Activity()
+        self.stopping = asyncio.Event()
+        self.listener = _listen(http_port)
+        self.state = State(directory / "sandbox.db")
+        self.readback = _start_readback(directory, self.state)
+        self.http_url = f"http://{_HTTP_HOST}:{self.listener.getsockname()[1]}"
+        self.sender = WebhookSender(self.state)
+        account_url = f"{self.http_url}/api/v2/accounts/{self.state.identity.account_id}"
+        self.switchboard = Switchboard(self.state, self.sender, account_url)
+        self.edge = Edge(self.state, self.switchboard, self.activity.touch, edge_port)
+        self.switchboard.dialer = self.edge.dial
+        token = secrets.token_urlsafe(32)
+        self.control = Control(
+            self.state, token, self.stopping.set, self.switchboard, self.edge, readback=self.readback
+        )
+        self.server = _Server(
+            uvicorn.Config(
+                build_app(self.state, self.control, self.activity.touch),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=2,
+            )
+        )
+        self.serving: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Listen everywhere, then write state.json: whoever finds it finds everything up."""
+        try:
+            await self.edge.start()
+        except OSError as error:
+            raise SystemExit(f"the SIP edge's port cannot be used: {error.strerror}") from error
+        self.serving = asyncio.create_task(self.server.serve(sockets=[self.listener]))
+        answered = await _readback_state(self.directory, self.readback)
+        if answered and answered.get("ca_file"):
+            self.sender.trust(Path(answered["ca_file"]))
+        write_private(self.directory / "state.json", json.dumps(self._described(answered)))
+        log.info("ready: %s, SIP edge %s:%d", self.http_url, *self.edge.address)
+
+    async def until_told_or_idle(self, idle_s: float) -> None:
+        while not self.stopping.is_set():
+            if self.switchboard.up():
+                self.activity.touch()
+            left_s = self.activity.last + idle_s - time.monotonic()
+            if left_s <= 0:
+                log.info("nothing happened for %.0f minutes", idle_s / 60)
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stopping.wait(), left_s)
+
+    async def finish(self) -> None:
+        (self.directory / "state.json").unlink(missing_ok=True)
+        await self.switchboard.close()
+        self.server.should_exit = True
+        if self.serving is not None:
+            await self.serving
+        await self.edge.stop()
+        await self.sender.close()
+        for child in (self.control.pbx, self.readback):
             if child is not None:
                 child.stop()
-        state.close()
+        self.state.close()
         log.info("ended")
+
+    def _described(self, readback: dict[str, Any] | None) -> dict[str, Any]:
+        """state.json: everything a client of the sandbox must know."""
+        identity = self.state.identity
+        creds = {"user": identity.readback_user, "password": identity.readback_password}
+        return {
+            "pid": os.getpid(),
+            "started_at": timestamp(self.control.started_at),
+            "http_url": self.http_url,
+            "control_token": self.control.token,
+            "account_id": identity.account_id,
+            "client_id": identity.client_id,
+            "client_secret": identity.client_secret,
+            "numbers": identity.numbers,
+            "edge": self.edge.address,
+            "readback": readback and {**readback, **creds},
+        }
+
+
+async def supervise(directory: Path, idle_s: float, http_port: int, edge_port: int) -> None:
+    """Run everything until told to stop."""
+    running = Running(directory, http_port, edge_port)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, running.stopping.set)
+    try:
+        await running.begin()
+        await running.until_told_or_idle(idle_s)
+    finally:
+        await running.finish()
 
 
 def _listen(port: int) -> socket.socket:
@@ -97,16 +165,6 @@ def _listen(port: int) -> socket.socket:
     except OSError as error:
         raise SystemExit(f"port {port} on {_HTTP_HOST} cannot be used: {error.strerror}") from error
     return listener
-
-
-async def _until_idle_or_stopped(stopping: asyncio.Event, activity: Activity, idle_s: float) -> None:
-    while not stopping.is_set():
-        left_s = activity.last + idle_s - time.monotonic()
-        if left_s <= 0:
-            log.info("nothing happened for %.0f minutes", idle_s / 60)
-            return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), left_s)
 
 
 # -------------------------------------------------------------------- readback, the application under test
@@ -137,23 +195,6 @@ async def _readback_state(directory: Path, child: Child) -> dict[str, Any] | Non
     return None
 
 
-def _described(control: Control, listener: socket.socket, readback: dict[str, Any] | None) -> dict[str, Any]:
-    """state.json: everything a client of the sandbox must know."""
-    identity = control.state.identity
-    return {
-        "pid": os.getpid(),
-        "started_at": timestamp(control.started_at),
-        "http_url": f"http://{_HTTP_HOST}:{listener.getsockname()[1]}",
-        "control_token": control.token,
-        "account_id": identity.account_id,
-        "client_id": identity.client_id,
-        "client_secret": identity.client_secret,
-        "numbers": identity.numbers,
-        "edge": None,
-        "readback": readback and {**readback, "user": identity.readback_user, "password": identity.readback_password},
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
@@ -169,7 +210,7 @@ def main() -> None:
         known = read_state(directory) or {}
         raise SystemExit(f"a sandbox is running already in {directory}, pid {known.get('pid')}")
     _raise_file_limit()
-    asyncio.run(supervise(directory, options.idle_minutes * 60, options.http_port))
+    asyncio.run(supervise(directory, options.idle_minutes * 60, options.http_port, options.edge_port))
 
 
 def _raise_file_limit() -> None:

@@ -82,6 +82,7 @@ SWITCHES: tuple[Switch, ...] = (
     Switch(
         "foreign_caller_id_status", "403", ("403", "404", "480", "603"), "From is no number of the account", NOT_PUBLIC
     ),
+    Switch("digest_uri", "any", ("any", "must-match"), "whether a digest's uri must be the Request-URI", NOT_PUBLIC),
     Switch("caller_id_source", "from", ("from", "from-or-pai"), "where the caller's number is read", NOT_PUBLIC),
     Switch(
         "unbound_credential_status", "404", ("403", "404", "503"), "a credential without application: PSTN", REGISTRAR

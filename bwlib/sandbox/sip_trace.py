@@ -1,0 +1,39 @@
+"""Every SIP message the edge saw, by Call-ID, in memory. Digest responses are masked on the way out."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+
+from bwlib.models import SipEvent
+
+_KEPT_MESSAGES = 20_000
+_CALL_ID = re.compile(r"^(?:call-id|i)[ \t]*:[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)
+
+
+class SipTrace:
+    """`on_activity` is called at each message."""
+
+    def __init__(self, on_activity: Callable[[], None]) -> None:
+        self._on_activity = on_activity
+        self._messages: deque[tuple[str, SipEvent]] = deque(maxlen=_KEPT_MESSAGES)
+
+    def add(self, event: SipEvent) -> None:
+        self._on_activity()
+        found = _CALL_ID.search(event.text)
+        self._messages.append((found.group(1) if found else "", event))
+
+    def clear(self) -> None:
+        self._messages.clear()
+
+    def events(self, sip_call_id: str | None, since: datetime | None) -> list[SipEvent]:
+        """Oldest first; of one Call-ID, and after a point in time, where these are given."""
+        from bwlib.sip.ladder import redact_sip
+
+        return [
+            SipEvent(event.at, event.source, event.target, redact_sip(event.text), "edge")
+            for call_id, event in self._messages
+            if sip_call_id in (None, call_id) and (since is None or event.at > since)
+        ]

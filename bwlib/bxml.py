@@ -148,7 +148,7 @@ def document(*verbs: Verb) -> str:
     Raises SettingsError for a value outside Bandwidth's documented range, or a document over 64 KB.
     """
     root = ET.Element("Response")
-    root.extend(_element(verb) for verb in verbs)
+    root.extend([_element(verb) for verb in verbs])  # a generator would hide the error
     text: str = ET.tostring(root, encoding="unicode")
     text = '<?xml version="1.0" encoding="UTF-8"?>' + text
     _require(len(text.encode()) <= MAX_BYTES, "Response", "length", f"at most {MAX_BYTES} bytes")
@@ -204,7 +204,7 @@ def _gather(verb: Gather) -> ET.Element:
             "tag": _tag("Gather", verb.tag),
         },
     )
-    element.extend(_element(prompt) for prompt in verb.prompts)
+    element.extend([_element(prompt) for prompt in verb.prompts])
     return element
 
 

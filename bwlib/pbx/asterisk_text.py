@@ -25,14 +25,15 @@ MASK = "(not shown)"
 # came back to us is our failure, not the phone's: 403, or the phone would ask its user for a password. Without a status
 # (nobody answered, nothing could be sent) Asterisk would say 603: here it says whether waiting or sending failed.
 HANGUP_DIALPLAN = r"""[bw-hangup]
-exten => outbound,1,Set(BW_ELSE=${IF($["${DIALSTATUS}"="NOANSWER"]?408:503)})
+exten => outbound,1,Set(BW_ELSE=${IF($["${DIALSTATUS}"="NOANSWER" | "${HANGUPCAUSE}"="18"]?408:503)})
  same => n,Goto(say,1)
 exten => inbound,1,Set(BW_ELSE=480)
  same => n,Goto(say,1)
 exten => say,1,Set(BW_LEG=${HANGUPCAUSE_KEYS()})
- same => n,ExecIf($[${LEN(${BW_LEG})}>0]?Set(BW_SIP=${HANGUPCAUSE(${BW_LEG},tech)}))
+ same => n,GotoIf($[${LEN(${BW_LEG})}=0]?known)
+ same => n,Set(BW_SIP=${HANGUPCAUSE(${BW_LEG},tech)})
  same => n,Set(BW_CODE=${BW_SIP:4:3})
- same => n,Log(NOTICE,other leg of ${CHANNEL}: SIP status ${BW_CODE} (cause ${HANGUPCAUSE} ${DIALSTATUS}))
+ same => n(known),Log(NOTICE,other leg of ${CHANNEL}: SIP "${BW_CODE}" cause ${HANGUPCAUSE} ${DIALSTATUS})
  same => n,ExecIf($["${BW_CODE}"="401" | "${BW_CODE}"="407"]?Set(BW_CODE=403))
  same => n,ExecIf($[${LEN(${BW_CODE})}!=3 | 0${BW_CODE}<400]?Set(BW_CODE=${BW_ELSE}))
  same => n,TryExec(PJSIPHangup(${BW_CODE}))

@@ -96,7 +96,7 @@ def config_files(
         "ccss.conf": "[general]\n",
         "acl.conf": "",
         "pjproject.conf": "",
-        "stasis.conf": "[threadpool]\n",
+        "stasis.conf": "",
         "udptl.conf": "[general]\n",
         "indications.conf": _INDICATIONS,
     }

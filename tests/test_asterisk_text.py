@@ -1,0 +1,145 @@
+"""Asterisk's configuration text, there and back, and what may not be written into it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from bwlib.errors import SettingsError
+from bwlib.models import Extension, OutboundRoute, Trunk
+from bwlib.pbx import asterisk_text as text
+from bwlib.pbx import by_hand, checks
+from bwlib.pbx.asterisk_read import (
+    extension_from,
+    route_from,
+    settings_from_ami,
+    settings_from_text,
+    steps_from_text,
+    trunk_from,
+)
+
+TRUNK = Trunk("bandwidth", "r.test", "user", SecretStr("geheim-1"), "+19195550100", "r.test", inbound_extension="101",
+              bandwidth_ips=("192.0.2.1",))  # fmt: skip
+ROUTE = OutboundRoute("us", "NXXNXXXXXX", "+1", "bandwidth", "+19195550100")
+EXTENSION = Extension("101", SecretStr("geheim-2"), "us", "Front desk")
+
+printable = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=40)
+
+
+@given(printable)
+def test_any_password_survives_the_way_through_the_file(password: str) -> None:
+    trunk = replace(TRUNK, password=SecretStr(password))
+    checks.check_trunk(trunk)
+    settings = settings_from_text(text.trunk_pjsip(trunk))
+    assert trunk_from("bandwidth", settings, "101", False) == trunk
+
+
+@given(st.text(max_size=30))
+def test_a_display_name_is_refused_or_survives(display_name: str) -> None:
+    extension = replace(EXTENSION, display_name=display_name)
+    try:
+        checks.check_extension(extension)
+    except SettingsError:
+        return
+    assert extension_from("101", settings_from_text(text.extension_pjsip(extension))) == extension
+
+
+@given(st.text(max_size=12), st.text(max_size=6))
+def test_a_route_is_refused_or_survives(pattern: str, prepend: str) -> None:
+    route = replace(ROUTE, pattern=pattern, prepend=prepend)
+    try:
+        checks.check_route(route)
+    except SettingsError:
+        return
+    assert route_from("us", steps_from_text(text.route_dialplan(route), "bw-outbound-us")) == route
+
+
+@given(st.text(max_size=60))
+def test_a_name_never_breaks_out_of_its_section(name: str) -> None:
+    try:
+        checks.check_trunk(replace(TRUNK, name=name))
+    except SettingsError:
+        return
+    lines = text.trunk_pjsip(replace(TRUNK, name=name)).splitlines()
+    assert [line for line in lines if line.startswith("[")] == [
+        f"[{name}]", f"[{name}-auth]", f"[{name}]", f"[{name}-identify]",
+    ]  # fmt: skip
+
+
+def test_the_manager_interface_and_the_file_are_read_as_the_same_trunk() -> None:
+    event = {"ObjectType": "endpoint", "Allow": "(ulaw|alaw)", "FromUser": "+19195550100", "FromDomain": "r.test",
+             "DtmfMode": "rfc4733", "SendPai": "false", "OutboundProxy": ""}  # fmt: skip
+    rest = [
+        {"ObjectType": "auth", "Username": "user", "Password": "geheim-1"},
+        {"ObjectType": "aor", "Contacts": "bandwidth/sip:r.test", "QualifyFrequency": "0"},
+        {"ObjectType": "identify", "Match": "192.0.2.1/255.255.255.255"},
+    ]
+    assert trunk_from("bandwidth", settings_from_ami([event, *rest]), "101", False) == TRUNK
+
+
+def test_each_way_of_dialling_becomes_the_same_number() -> None:
+    assert text.route_patterns("NXXNXXXXXX", "+1") == [
+        ("NXXNXXXXXX", "+1"),
+        ("1NXXNXXXXXX", "+"),
+        ("+1NXXNXXXXXX", ""),
+    ]
+    assert text.route_patterns("+X.", "") == [("+X.", "")]
+
+
+def test_a_trunk_has_no_registration_and_no_realm_of_its_own() -> None:
+    config = text.trunk_pjsip(TRUNK)
+    assert "registration" not in config
+    assert "realm" not in config
+    assert "qualify_frequency = 0" in config
+
+
+def test_the_inbound_context_includes_nothing() -> None:
+    assert text.trunk_dialplan(TRUNK).splitlines() == [
+        "[bw-inbound-bandwidth]",
+        "exten => 101,1,Dial(PJSIP/101,60)",
+        " same => n,Goto(bw-hangup,inbound,1)",
+    ]
+
+
+@given(st.lists(st.binary(max_size=20)), st.booleans())
+def test_the_include_line_comes_and_goes_without_a_trace(lines: list[bytes], ends: bool) -> None:
+    line = b"#tryinclude bw-runbook/pjsip.conf\n"
+    before = b"\n".join(lines) + (b"\n" if ends else b"")
+    once = text.with_include(before, line)
+    assert text.with_include(once, line) == once
+    assert text.without_include(once, line) == before
+
+
+def test_blocks_are_replaced_one_by_one() -> None:
+    blocks = {("trunk", "a"): "one\n", ("extension", "101"): "two\n"}
+    again = text.split_blocks(text.join_blocks(blocks, "head\n"))  # type: ignore[arg-type]
+    assert again == blocks
+    assert text.join_blocks({}, "head\n") == ""
+
+
+@pytest.mark.parametrize("line", ["password = x1y", "  secret=x1y", "md5_cred => x1y", "Password=x1y ; comment"])
+def test_secrets_are_masked(line: str) -> None:
+    masked = text.mask_secrets(f"[a]\n{line}\nusername = u\n")
+    assert "x1y" not in masked
+    assert "username = u" in masked
+
+
+@pytest.mark.parametrize("product", by_hand.PRODUCTS)
+def test_a_sheet_says_all_but_the_secrets(product: str) -> None:
+    sheet = by_hand.settings_sheet(product, TRUNK, ROUTE, EXTENSION)
+    for value in ("r.test", "user", "+19195550100", "NXXNXXXXXX", "101", "site file"):
+        assert value in sheet
+    assert "geheim" not in sheet
+
+
+def test_freepbx_gets_the_two_halves_of_a_user_name_with_an_at_sign() -> None:
+    sheet = by_hand.settings_sheet("freepbx", replace(TRUNK, username="user@r.test"), ROUTE, EXTENSION)
+    rows = dict(line.split("  ", 1) for line in sheet.splitlines() if " > " in line)
+    assert {label: value.strip() for label, value in rows.items() if "sername" in label} == {
+        "pjsip > General > Username": "user",
+        "pjsip > General > Auth username": "user@r.test",
+    }

@@ -16,7 +16,8 @@ from bwlib.sip.digest import Credentials
 from bwlib.sip.incoming import IncomingCall
 from bwlib.sip.message import Headers, Request, Response, SipMessageError
 from bwlib.sip.outbound import OutboundCall
-from bwlib.sip.transaction import ServerTransaction, Timers, TransactionLayer
+from bwlib.sip.timers import Timers
+from bwlib.sip.transaction import ServerTransaction, TransactionLayer
 from bwlib.sip.transport import Address, Fault, UdpTransport
 from bwlib.sip.uri import NameAddr, SipUri, SipUriError
 
@@ -211,6 +212,16 @@ class Agent:
         self.layer.receive(data, source)
 
     def _dispatch(self, request: Request, transaction: ServerTransaction | None) -> None:
+        """Nothing in a request may end in silence: what fails here is answered 400 or 500."""
+        try:
+            self._receive_request(request, transaction)
+        except Exception as error:
+            status = 400 if isinstance(error, (SipMessageError, SipUriError)) else 500
+            log.exception("a %s from %s:%d could not be handled", request.method, *request.source)
+            if transaction is not None and transaction.final_status is None:
+                self.respond(transaction, status)
+
+    def _receive_request(self, request: Request, transaction: ServerTransaction | None) -> None:
         call = self._calls.get((request.call_id, request.to_addr.tag, request.from_addr.tag))
         if call is not None:
             call.receive(request, transaction)
@@ -239,6 +250,8 @@ class Agent:
             await on_invite(call)
         except Exception:
             log.exception("the handler of an incoming call failed")
+            if call.answered:
+                await call.hang_up()
             call.reject(500)
 
     def _receive_other(self, request: Request, transaction: ServerTransaction) -> None:
@@ -252,6 +265,7 @@ class Agent:
             log.exception("the handler of a %s failed", request.method)
             answer = request.response(500)
         if answer is SILENT:
+            transaction.stay_silent()
             return
         if answer is None:
             known = request.method in UNSUPPORTED or request.method in ALLOW.split(", ")
@@ -331,7 +345,7 @@ def _user(uri: str) -> str | None:
 def _longer(request: Request, response: Response) -> Request | None:
     """A REGISTER again with the Expires that a 423 asks for (RFC 3261 section 10.2.8), challenges answered anew."""
     minimum = response.headers.get("Min-Expires") or ""
-    if response.status != 423 or not minimum.isdigit() or int(minimum) <= int(request.headers.get("Expires") or 0):
+    if response.status != 423 or not minimum.isdecimal() or int(minimum) <= int(request.headers.get("Expires") or 0):
         return None
     retry = renumbered(request)
     retry.headers.set("Expires", minimum)

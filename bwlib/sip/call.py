@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from bwlib.sip.dialog import Dialog
 from bwlib.sip.digest import Credentials
 from bwlib.sip.message import Request, Response
-from bwlib.sip.transaction import Resend, ServerTransaction, TransactionLayer
+from bwlib.sip.timers import Resend
+from bwlib.sip.transaction import ServerTransaction, TransactionLayer
 from bwlib.sip.transport import Address
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class Call:
     # ------------------------------------------------------------ our requests
 
     async def _bye(self, reason: str) -> None:
-        """Over for us at once; BYE is repeated until answered."""
+        """Over for us at once (`ended` is set); returns when BYE was answered, or after timer F."""
         if self.dialog is None or self.ended.is_set():
             return
         self.end(reason)
@@ -114,15 +115,13 @@ class Call:
             self._send_ack(self.dialog, response)
         return response
 
-    def _send_ack(self, dialog: Dialog, response: Response, invite: Request | None = None) -> bytes:
-        """ACK a 2xx: a request of its own, along the route set (RFC 3261 section 13.2.2.4)."""
+    def _send_ack(self, dialog: Dialog, response: Response, invite: Request | None = None) -> None:
+        """ACK a 2xx along the route set, with the credentials of the INVITE."""
         ack = dialog.request("ACK", response.cseq[0])
         for name in ("Authorization", "Proxy-Authorization"):
             for value in invite.headers.get_all(name) if invite is not None else ():
                 ack.headers.add(name, value)
-        data = self._host.layer.with_via(ack).encode()
-        self._host.layer.transport.send(data, dialog.next_hop())
-        return data
+        self._host.layer.acknowledge(response, ack, dialog.next_hop())
 
     # ------------------------------------------------------------ the peer's requests
 

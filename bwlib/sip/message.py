@@ -157,8 +157,8 @@ class _Message:
 
     @property
     def cseq(self) -> tuple[int, str]:
-        number, _, method = (self.headers.get("CSeq") or "0 ").partition(" ")
-        return int(number), method.strip()
+        number, method = (self.headers.get("CSeq") or "0 -").split(maxsplit=1)
+        return int(number), method
 
     @property
     def from_addr(self) -> NameAddr:

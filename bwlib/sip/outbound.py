@@ -10,7 +10,6 @@ from bwlib.sip.digest import Credentials
 from bwlib.sip.message import Request, Response
 from bwlib.sip.transaction import ClientTransaction
 from bwlib.sip.transport import Address
-from bwlib.sip.uri import SipUriError
 
 
 class OutboundCall(Call):
@@ -32,7 +31,6 @@ class OutboundCall(Call):
         self._target: Address = ("", 0)
         self._transaction: ClientTransaction | None = None
         self._hanging_up = False
-        self._acks: dict[str, bytes] = {}  # To tag -> ACK: forks answer with several
 
     def start(self, target: Address) -> None:
         self._target = target
@@ -91,15 +89,10 @@ class OutboundCall(Call):
             self._transaction.cancel()
 
     def _accept(self, response: Response) -> None:
-        """A 2xx: the first makes the call, a repeat gets the same ACK, another To tag (a fork) gets ACK and BYE."""
-        tag = _to_tag(response)
-        if tag in self._acks:
-            self._host.layer.transport.send(self._acks[tag], self._dialog_hop())
-            return
+        """A 2xx: the first makes the call, another one (a fork) gets ACK and BYE."""
         dialog = Dialog.as_client(self.request, response, self._target)
-        first = not self._acks
-        self._acks[tag] = self._send_ack(dialog, response, self.request)
-        if not first:
+        self._send_ack(dialog, response, self.request)
+        if self.dialog is not None:
             bye = self._host.complete(dialog.request("BYE"))
             self._host.spawn(self._host.exchange(bye, dialog.next_hop(), self._credentials))
             return
@@ -110,13 +103,3 @@ class OutboundCall(Call):
             return
         self._host.keep(self)
         self.answered.set()
-
-    def _dialog_hop(self) -> Address:
-        return self.dialog.next_hop() if self.dialog is not None else self._target
-
-
-def _to_tag(response: Response) -> str:
-    try:
-        return response.to_addr.tag
-    except SipUriError:
-        return ""

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bwlib.sip.message import Headers, Request, Response, SipMessageError, Via, parse_message, with_top_via
+from bwlib.sip.timers import Resend, Timers
 from bwlib.sip.transport import Address, UdpTransport, is_sendable
 
 log = logging.getLogger(__name__)
@@ -16,59 +17,11 @@ log = logging.getLogger(__name__)
 MAGIC_COOKIE = "z9hG4bK"
 
 
-@dataclass(frozen=True)
-class Timers:
-    """The timers of RFC 3261 (table 4), in seconds; tests shrink them. trying_s: when 100 is sent by itself.
-
-    ring_limit_s: an INVITE that nobody has answered, rejected or cancelled by then is rejected with 480.
-    """
-
-    t1_s: float = 0.5
-    t2_s: float = 4.0
-    t4_s: float = 5.0
-    trying_s: float = 0.2
-    ring_limit_s: float = 300.0
-
-    @property
-    def timeout_s(self) -> float:
-        """64*T1: timers B, D, F, H, J, L and M."""
-        return 64 * self.t1_s
-
-
-class Resend:
-    """Sends now, again after first_s, doubling up to cap_s, until stop(); after limit_s calls on_limit once."""
-
-    def __init__(
-        self, send: Callable[[], object], first_s: float, cap_s: float, limit_s: float, on_limit: Callable[[], object]
-    ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._send, self._wait_s, self._cap_s, self._on_limit = send, first_s, cap_s, on_limit
-        self._limit = self._loop.call_later(limit_s, self._expire)
-        self._next = self._loop.call_later(first_s, self._again)
-        send()
-
-    def _again(self) -> None:
-        self._wait_s = min(self._wait_s * 2, self._cap_s)
-        self._next = self._loop.call_later(self._wait_s, self._again)
-        self._send()
-
-    def slow_down(self) -> None:
-        """After a provisional answer the next repeats come every cap_s (timer E in state Proceeding)."""
-        self._wait_s = self._cap_s
-
-    def _expire(self) -> None:
-        self.stop()
-        self._on_limit()
-
-    def stop(self) -> None:
-        self._limit.cancel()
-        self._next.cancel()
-
-
 class ClientTransaction:
-    """A request of ours. on_response gets each provisional, then the final one (each repeat of a 2xx to INVITE too).
+    """A request of ours. on_response gets each provisional, then the final one (for INVITE the 2xx of each fork).
 
-    No answer is a locally generated 408. The ACK to a non-2xx final answer is sent here.
+    No answer is a locally generated 408. The ACK to a non-2xx final answer is sent here; the ACK to a 2xx is made by
+    the call and given to acknowledge(), which repeats it whenever that 2xx comes again.
     """
 
     def __init__(
@@ -81,6 +34,7 @@ class ClientTransaction:
         self._state = "calling"
         self._linger: asyncio.TimerHandle | None = None
         self._ack: bytes = b""
+        self._acks_2xx: dict[str, tuple[bytes, Address]] = {}  # by To tag: a fork answers with several
         data, timers = request.encode(), layer.timers
         cap_s = timers.timeout_s if request.method == "INVITE" else timers.t2_s
         self._resend = Resend(
@@ -104,14 +58,25 @@ class ClientTransaction:
             if self._ack:
                 self._layer.transport.send(self._ack, self.target)
             return
-        elif self._state == "accepted" and response.status >= 300:
+        elif self._state == "accepted" and (response.status >= 300 or self._repeat_ack(response)):
             return
         else:
             self._finish(response)
         self._on_response(response)
 
+    def acknowledge(self, response: Response, ack: bytes, target: Address) -> None:
+        """Send the ACK to a 2xx, now and for each repeat of it."""
+        self._acks_2xx[response.headers.get("To") or ""] = (ack, target)
+        self._repeat_ack(response)
+
+    def _repeat_ack(self, response: Response) -> bool:
+        known = self._acks_2xx.get(response.headers.get("To") or "")
+        if known is not None:
+            self._layer.transport.send(*known)
+        return known is not None
+
     def _finish(self, response: Response) -> None:
-        """First final answer, or a repeated 2xx to INVITE."""
+        """The first final answer, or the 2xx of another fork."""
         self._resend.stop()
         invite, timers = self.request.method == "INVITE", self._layer.timers
         if self._state == "calling":
@@ -180,6 +145,10 @@ class ServerTransaction:
         """The last answer once more: for a repeated request, and for a 200 to INVITE that was not ACKed yet."""
         if self._last:
             self._send_last()
+
+    def stay_silent(self) -> None:
+        """Never answer; repeats are absorbed for as long as the peer may send them."""
+        self._end_after(self._layer.timers.timeout_s)
 
     def receive_ack(self) -> bool:
         """An ACK in this transaction. True when it belongs to a non-2xx answer and is dealt with."""
@@ -256,6 +225,15 @@ class TransactionLayer:
         finally:
             if future.cancelled() and transaction is not None:
                 transaction.terminate()  # the caller gave up: stop repeating
+
+    def acknowledge(self, response: Response, ack: Request, target: Address) -> None:
+        """Send the ACK to a 2xx: a request of its own, repeated when the 2xx is (RFC 3261 section 13.2.2.4)."""
+        data = self.with_via(ack).encode()
+        transaction = self.clients.get((response.top_via.branch, response.cseq[1]))
+        if transaction is not None:
+            transaction.acknowledge(response, data, target)
+        else:
+            self.transport.send(data, target)
 
     # ------------------------------------------------------------ receiving
 

@@ -125,6 +125,8 @@ class NameAddr:
         start = _find_outside_quotes(text, "<")
         if start < 0:
             uri, _, tail = text.partition(";")
+            if "?" in uri or "," in uri:
+                raise SipUriError("a URI with ? or , must stand between < and > (RFC 3261 section 20)")
             return cls(_checked_uri(uri.strip()), "", parse_params(tail))
         end = text.find(">", start)
         if end < 0:

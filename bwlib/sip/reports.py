@@ -10,6 +10,7 @@ from bwlib.sip.hearing import Hearing
 from bwlib.sip.rtp import ReportBlock, RtcpReport, encode_bye, encode_sdes, ntp_time, parse_rtcp
 
 _UNITS_PER_S = 65_536  # of LSR and DLSR, RFC 3550 section 6.4.1
+_STALLED_PACKETS = 50  # one second of ours that the far end's reports do not show
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class MediaStats:
     """Figures of one call leg. `remote_*`: what the far end's RTCP said, None when it said nothing.
 
     packets_rejected: datagrams that were no RTP, of no agreed payload type, or from a stranger.
-    remote_hears_us: whether its last report has a line about our stream.
+    remote_hears_us: whether its reports have a line about our stream that goes on growing.
     """
 
     packets_sent: int
@@ -59,6 +60,10 @@ class Reports:
         self._remote_packets: int | None = None
         self._last_sr, self._last_sr_at = 0, 0.0
         self._round_trip_s: float | None = None
+        self._heard_before = 0  # packets heard up to our last report
+        self._blocks: tuple[ReportBlock, ...] = ()
+        self._hears_us: bool | None = None
+        self._progress = (-1, 0)  # highest sequence it has reported, and what we had sent when it grew
 
     def count(self, payload: bytes) -> None:
         self.packets += 1
@@ -69,12 +74,15 @@ class Reports:
         self.sent += 1
         reception = hearing.reception
         delay = int((time.monotonic() - self._last_sr_at) * _UNITS_PER_S) & 0xFFFFFFFF if self._last_sr else 0
-        blocks = (reception.report(self._last_sr, delay),) if reception else ()
+        news = hearing.packets > self._heard_before
+        if news or not goodbye:  # a line only about who was heard since the last one, RFC 3550 section 6.4
+            self._blocks = (reception.report(self._last_sr, delay),) if reception and news else ()
+        self._heard_before = hearing.packets
         if self.packets:
             ntp = ntp_time(time.time())
-            report = RtcpReport(self.ssrc, blocks, self.packets, self.octets, ntp, rtp_timestamp)
+            report = RtcpReport(self.ssrc, self._blocks, self.packets, self.octets, ntp, rtp_timestamp)
         else:
-            report = RtcpReport(self.ssrc, blocks)
+            report = RtcpReport(self.ssrc, self._blocks)
         packet = report.encode() + encode_sdes(self.ssrc, self._cname)
         return packet + encode_bye(self.ssrc) if goodbye else packet
 
@@ -87,10 +95,19 @@ class Reports:
                 self._remote_packets = report.packets
                 self._last_sr, self._last_sr_at = report.ntp >> 16 & 0xFFFFFFFF, time.monotonic()
             block = self._block()
+            self._judge(block)
             if block and block.last_sr:
                 now = ntp_time(time.time()) >> 16 & 0xFFFFFFFF
                 trip = (now - block.last_sr - block.delay_since_last_sr) & 0xFFFFFFFF
                 self._round_trip_s = trip / _UNITS_PER_S if trip < 60 * _UNITS_PER_S else None
+
+    def _judge(self, block: ReportBlock | None) -> None:
+        """It hears us when it reports on our stream, and what it reports grows as we go on sending."""
+        highest, sent_then = self._progress
+        if block and block.highest_sequence != highest:
+            self._hears_us, self._progress = True, (block.highest_sequence, self.packets)
+        elif self.packets - sent_then > _STALLED_PACKETS:
+            self._hears_us = False
 
     def _block(self) -> ReportBlock | None:
         """The far end's last word about our stream."""
@@ -110,7 +127,7 @@ class Reports:
             remote_packets_sent=self._remote_packets,
             remote_lost=block.lost if block else None,
             remote_jitter_ms=_ms(block.jitter) if block else None,
-            remote_hears_us=block is not None if self._remote else None,
+            remote_hears_us=self._hears_us,
             round_trip_ms=None if self._round_trip_s is None else round(self._round_trip_s * 1000, 1),
         )
 

@@ -157,7 +157,7 @@ class AsteriskPbx:
             raise PbxRefused(
                 "reload Asterisk's configuration",
                 f"not in force as written: {'; '.join(different)}",
-                "read Asterisk's own log for the reason (such as \"Could not create an object\"), then apply again",
+                'read Asterisk\'s own log for the reason (such as "Could not create an object"), then apply again',
             )
 
     def registrations(self) -> list[str]:

@@ -148,9 +148,14 @@ def _unpack_once(progress: Progress) -> AsteriskBinary:
     if arch is None or not sources:
         raise _nowhere("this is no Debian on amd64 or arm64 with package sources that could be used without root")
     cache = cache_dir()
-    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(cache / "asterisk.lock"):
-        return find_unpacked() or _unpack(cache, arch, sources, progress)
+    try:
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(cache / "asterisk.lock"):
+            for left_over in cache.glob("unpacking-*"):  # of a run that was killed: we hold the lock, so nobody's
+                shutil.rmtree(left_over, ignore_errors=True)
+            return find_unpacked() or _unpack(cache, arch, sources, progress)
+    except OSError as error:
+        raise _nowhere(f"the cache {cache} cannot be written: {error.strerror}") from error
 
 
 def _unpack(cache: Path, arch: str, sources: list[AptSource], progress: Progress) -> AsteriskBinary:
@@ -171,9 +176,7 @@ def _unpack(cache: Path, arch: str, sources: list[AptSource], progress: Progress
     raise _nowhere("; ".join(problems))
 
 
-def _build(
-    work: Path, apt: list[str], versions: dict[str, str], cache: Path, prefix: str, progress: Progress
-) -> Path:
+def _build(work: Path, apt: list[str], versions: dict[str, str], cache: Path, prefix: str, progress: Progress) -> Path:
     """Fetch, unpack and try; the folder appears under its final name only when it runs."""
     wanted = {name: version for name, version in versions.items() if not NOT_NEEDED.fullmatch(name)}
     progress(f"Fetching Asterisk {wanted['asterisk']} and its libraries ({len(wanted)} packages)")

@@ -10,10 +10,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import SecretStr
 
 from bwlib.errors import PbxUnreachable
+from bwlib.heard import find
 from bwlib.models import Extension, OutboundRoute, SipEvent, Trunk
 from bwlib.pbx.ami import Ami
 from bwlib.pbx.asterisk import AsteriskPbx
@@ -21,6 +23,7 @@ from bwlib.pbx.asterisk_bundle import obtain
 from bwlib.sandbox import pbx as stage_of
 from bwlib.sip.agent import Agent, IncomingCall, OutboundCall
 from bwlib.sip.digest import Credentials, DigestServer, ha1
+from bwlib.sip.media import Media
 from bwlib.sip.message import Request, parse_message
 from bwlib.sip.sdp import negotiate, offer
 
@@ -57,11 +60,17 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stage_of.PbxStag
     stage_of.stop(process)
 
 
+def in_words(remote_sdp: str) -> str:
+    """An answer without media behind it, for calls in which nothing is said."""
+    return negotiate(remote_sdp, EDGE_HOST, 40000, ("PCMU",)).answer
+
+
 @dataclass
 class Edge:
     """Stands in for Bandwidth: 407, checks the digest, then does what `final` says (200 answers, else rejects)."""
 
     final: int = 200
+    media: Media | None = None
     password: str = PASSWORD.get_secret_value()
     digest: DigestServer = field(default_factory=DigestServer)
     events: list[SipEvent] = field(default_factory=list)
@@ -79,7 +88,7 @@ class Edge:
         if value is None or not self.digest.check(call.request, value, lambda user, realm: stored, realm=REALM).ok:
             call.challenge("Proxy-Authenticate", self.digest.challenge(REALM))
         elif self.final == 200:
-            call.answer(negotiate(call.remote_sdp, EDGE_HOST, 40000, ("PCMU",)).answer)
+            call.answer(self.media.answer(call.remote_sdp) if self.media else in_words(call.remote_sdp))
         elif self.final:
             call.reject(self.final)
 
@@ -105,11 +114,11 @@ class Site:
     edge_agent: Agent
     phone: Agent
 
-    def dial(self, number: str) -> OutboundCall:
+    def dial(self, number: str, sdp: str = "") -> OutboundCall:
         return self.phone.invite(
             f"sip:{number}@{self.stage.sip[0]}:{self.stage.sip[1]}",
             from_uri=f"sip:101@{self.stage.sip[0]}",
-            sdp=offer(PHONE_HOST, 40002),
+            sdp=sdp or offer(PHONE_HOST, 40002),
             credentials=PHONE,
         )
 
@@ -181,6 +190,30 @@ def test_a_call_leaves_authenticated_and_in_e164_whatever_the_phone_dials(
             assert invite.from_addr.uri == f"sip:{NUMBER}@{REALM}"
         assert "telephone-event/8000" in second.sdp
         assert "RTP/AVP 0 8 " in second.sdp
+
+    at_site(stage, Edge, do)
+
+
+def test_voice_passes_both_ways_and_digits_arrive_once(stage: stage_of.PbxStage) -> None:
+    noise = np.random.default_rng(1).normal(0, 4000, 12000).astype(np.int16)
+
+    async def do(site: Site) -> None:
+        ours, theirs = Media(PHONE_HOST), Media(EDGE_HOST)
+        site.edge.media = theirs
+        call = site.dial("9195550123", ours.offer())
+        await over(call)
+        ours.accept(call.remote_sdp)
+        await asyncio.gather(ours.open(), theirs.open())
+        await ours.play(noise)
+        await theirs.play(noise)
+        await ours.send_digits("4#")
+        async with asyncio.timeout(LIMIT_S):
+            assert [await theirs.digits.get(), await theirs.digits.get()] == ["4", "#"]
+        assert find(noise, theirs.received()).correlation > 0.99
+        assert find(noise, ours.received()).correlation > 0.99
+        assert theirs.digits.empty()
+        await call.hang_up()
+        await asyncio.gather(ours.close(), theirs.close())
 
     at_site(stage, Edge, do)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,27 +34,28 @@ class World:
         self.home = home
         self.sandbox = control.start(home)
         self._token = ""
+        self.http = httpx.Client(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False)
+
+    def close(self) -> None:
+        self.http.close()
+        self.sandbox.down()
 
     def bearer(self) -> dict[str, str]:
         if not self._token:
             secret = self.sandbox.client_secret.get_secret_value()
-            answer = httpx.post(
-                self.sandbox.token_url,
-                auth=(self.sandbox.client_id, secret),
-                data={"grant_type": "client_credentials"},
-                trust_env=False,
-            )
+            form = {"grant_type": "client_credentials"}
+            answer = self.http.post(self.sandbox.token_url, auth=(self.sandbox.client_id, secret), data=form)
             self._token = answer.json()["access_token"]
         return {"Authorization": f"Bearer {self._token}"}
 
     def account(self, method: str, path: str, xml: str | None = None) -> httpx.Response:
         url = f"{self.sandbox.api_url}/accounts/{self.sandbox.account_id}{path}"
         headers = {**self.bearer(), "Content-Type": "application/xml"}
-        return httpx.request(method, url, content=xml, headers=headers, trust_env=False, follow_redirects=True)
+        return self.http.request(method, url, content=xml, headers=headers, follow_redirects=True)
 
     def voice(self, method: str, path: str, body: Any = None) -> httpx.Response:
         url = f"{self.sandbox.voice_url}/accounts/{self.sandbox.account_id}{path}"
-        return httpx.request(method, url, json=body, headers=self.bearer(), trust_env=False)
+        return self.http.request(method, url, json=body, headers=self.bearer())
 
     # ---------------------------------------------------------------- objects
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ReadbackAddress", "Sandbox", "attach", "home", "start"]
 _REQUEST_TIMEOUT_S = 20.0
+# Plain http on loopback: loading the system's certificate authorities would only cost time.
+_NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _STARTED: list[subprocess.Popen[bytes]] = []  # kept, so that an ended supervisor is reaped and not warned about
 
 
@@ -197,7 +200,9 @@ class Sandbox:
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         url = f"{self.http_url}/_sandbox{path}"
         headers = {"Authorization": f"Bearer {self.control_token.get_secret_value()}"}
-        with httpx.Client(trust_env=False, timeout=_REQUEST_TIMEOUT_S, headers=headers) as client:
+        with httpx.Client(
+            verify=_NO_AUTHORITIES, trust_env=False, timeout=_REQUEST_TIMEOUT_S, headers=headers
+        ) as client:
             try:
                 response = client.request(method, url, **options)
             except httpx.HTTPError as error:

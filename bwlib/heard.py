@@ -21,7 +21,7 @@ Pcm = npt.NDArray[np.int16]
 
 SAMPLE_RATE = 8000
 _FRAME = 160  # samples, 20 ms
-_PAUSE_FRAMES = 15  # 300 ms of silence end an utterance
+_PAUSE_FRAMES = 14  # full frames within any 300 ms: that much silence ends an utterance
 _SHORTEST = 800  # samples: a click of less than 100 ms correlates with anything
 _QUIETEST_RMS = 8.0  # one step of mu-law around zero
 _TIE = 0.002  # of equally good places the earliest counts

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import defusedxml.ElementTree
+from pydantic import SecretStr
 
 from bwlib.errors import NotAsExpected, SettingsError
 
@@ -99,7 +100,11 @@ class Ring:
 
 @dataclass(frozen=True)
 class Gather:
-    """Collect digits while the prompts play. Without gather_url the digits are thrown away."""
+    """Collect digits while the prompts play. Without gather_url the digits are thrown away.
+
+    username and password are what gather_url's own server asks for: the application's callback credentials
+    do not count for the URLs inside BXML.
+    """
 
     prompts: tuple[SpeakSentence | PlayAudio, ...] = ()
     gather_url: str | None = None
@@ -110,6 +115,8 @@ class Gather:
     inter_digit_timeout_s: float = 5
     repeat_count: int = 1
     tag: str | None = None
+    username: str | None = None
+    password: SecretStr | None = None
 
 
 @dataclass(frozen=True)
@@ -201,6 +208,8 @@ def _gather(verb: Gather) -> ET.Element:
             "interDigitTimeout": _number("Gather", "interDigitTimeout", verb.inter_digit_timeout_s, 1, 60),
             "firstDigitTimeout": _number("Gather", "firstDigitTimeout", verb.first_digit_timeout_s, 0, 60),
             "repeatCount": _number("Gather", "repeatCount", verb.repeat_count, 1, MAX_GATHER_VERBS),
+            "username": verb.username,
+            "password": verb.password.get_secret_value() if verb.password else None,
             "tag": _tag("Gather", verb.tag),
         },
     )

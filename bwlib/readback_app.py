@@ -20,6 +20,7 @@ import binascii
 import hmac
 import json
 import logging
+import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 256 * 1024  # a webhook is a few kilobytes
 BODY_TIMEOUT_S = 10.0
+# What was answered is kept; the password in it is not.
+_PASSWORD_ATTRIBUTE = re.compile(r'(\bpassword=")[^"]*', re.IGNORECASE)
 DIGIT_NAMES: Mapping[str, str] = {"*": "star", "#": "pound"}
 
 
@@ -106,6 +109,8 @@ def bxml_for(event_type: str, fields: Mapping[str, object], options: Options) ->
         gather_url=_own_url("gather", options),
         max_digits=1,
         first_digit_timeout_s=10,
+        username=options.user,
+        password=options.password if options.user else None,
     )
     return bxml.document(bxml.SpeakSentence(greeting), *clip, gather)
 
@@ -267,7 +272,7 @@ def _keep(
             path=path,
             body=fields,
             answer_status=answer.status,
-            answer_body=answer.body,
+            answer_body=_PASSWORD_ATTRIBUTE.sub(r"\1«redacted:password»", answer.body),
             authenticated=authenticated,
         )
     except sqlite3.Error:

@@ -14,8 +14,10 @@ from bwlib.models import Application, Extension, OutboundRoute, Realm, Trunk
 if TYPE_CHECKING:
     from bwlib.guide import Run
 
-# Eleven digits with +, as the phone dials them; the PBX adapter takes ten digits and 1 + ten digits as well.
-DIAL_PATTERN = "+1NXXNXXXXXX"
+# FreePBX's words for North America: ten digits match, +1 is put before them. The Asterisk adapter also takes the
+# same number dialled with 1 or +1 in front.
+DIAL_PATTERN = "NXXNXXXXXX"
+PREPEND = "+1"
 
 
 def found_application(run: Run) -> Application | None:
@@ -57,7 +59,9 @@ def wanted_trunk(run: Run) -> Trunk | None:
 def wanted_route(run: Run) -> OutboundRoute:
     """The outbound route: which numbers leave by the trunk, with the site's number as caller id."""
     table = run.settings.pbx
-    return OutboundRoute(name=table.route, pattern=DIAL_PATTERN, prepend="", trunk=table.trunk, caller_id=run.on.number)
+    return OutboundRoute(
+        name=table.route, pattern=DIAL_PATTERN, prepend=PREPEND, trunk=table.trunk, caller_id=run.on.number
+    )
 
 
 def wanted_extension(run: Run) -> Extension:

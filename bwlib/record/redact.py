@@ -21,6 +21,8 @@ MINIMUM_LENGTH = 6
 _PLACES = (
     (re.compile(r'(\bresponse\s*=\s*\\?"?)[0-9a-fA-F]{32}'), r"\1«redacted:digest-response»"),
     (re.compile(r"(<(Hash1b?)>)[^<]*(</)"), r"\1«redacted:\2»\3"),
+    # BXML's username/password attributes for a callback URL, as they are and inside JSON
+    (re.compile(r'(\b(?:fallbackP|p)assword=\\?")[^"\\]*'), r"\1«redacted:password»"),
     (re.compile(r"(<Password>)[^<]*(</)"), r"\1«redacted:password»\2"),
     (re.compile(r'(\\?"access_token\\?"\s*:\s*\\?")[^"\\]+'), r"\1«redacted:token»"),
     (

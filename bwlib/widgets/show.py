@@ -102,8 +102,12 @@ def show_ladder(svg: str, text: str) -> None:
 
 def show_audio(name: str, wav: bytes) -> None:
     """An audio player for what was heard; the sound travels inside the notebook."""
+    from IPython import get_ipython
     from IPython.display import Audio, display
 
+    if get_ipython() is None:
+        print(f"{name}: {len(wav)} bytes of WAV")
+        return
     display(name)  # type: ignore[no-untyped-call]
     display(Audio(data=wav))  # type: ignore[no-untyped-call]
 
@@ -143,6 +147,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> 
 
 
 def _display(html: str, text: str) -> None:
+    from IPython import get_ipython
     from IPython.display import display
 
+    if get_ipython() is None:  # a plain Python process: a person reads text there
+        print(text)
+        return
     display({"text/html": html, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call]

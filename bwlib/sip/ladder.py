@@ -134,7 +134,7 @@ def ladder_text(events: Sequence[SipEvent], names: Mapping[str, str]) -> str:
     arrows = [f"{lanes[row.source]} -> {lanes[row.target]}" for row in rows]
     width = max(map(len, arrows))
     lines = [f"{row.at_ms:8.0f} ms  {arrow:<{width}}  {row.label}" for row, arrow in zip(rows, arrows, strict=True)]
-    return "\n".join(_CONTROL.sub(" ", line) for line in lines)
+    return "\n".join(_CONTROL.sub(" ", _NOT_XML.sub("\ufffd", line)) for line in lines)
 
 
 # ---------------------------------------------------------------- SVG

@@ -145,7 +145,7 @@ def _converse(
     _expect("digits", gathered.body.get("digits"), script.digit, "DTMF on the trunk (RFC 4733 on both sides)")
     call.wait_ended(timeout_s=CALL_END_TIMEOUT_S)
     ended = readback.wait_for("disconnect", call_id=call_id, after_id=before, timeout_s=WEBHOOK_TIMEOUT_S)
-    # The first request of each comes without credentials, by Bandwidth's rules, and is answered 401: not one more event.
+    # Each first comes without credentials, as Bandwidth does it, and is answered 401: that is not one more event.
     webhooks = tuple(hook for hook in readback.webhooks(call_id=call_id, after_id=before) if hook.answer_status != 401)
     proof = _proof(direction, call, call_id, ears, webhooks, str(ended.body.get("cause", "")), script)
     _judge(proof, script.threshold)

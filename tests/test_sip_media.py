@@ -344,6 +344,36 @@ def test_a_closed_session_refuses_to_play_and_says_so():
         asyncio.run(call())
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_session_that_is_closed_while_it_opens_gives_its_ports_back(cancelled):
+    async def call():
+        media = Media()
+        opening = asyncio.ensure_future(media.open())
+        await asyncio.sleep(0)
+        if cancelled:
+            opening.cancel()
+        await asyncio.gather(media.close(), opening, return_exceptions=True)
+        again = Media(port_range=(media.port, media.port + 1))
+        await again.close()
+        return again.port == media.port
+
+    assert asyncio.run(call())
+
+
+def test_what_arrives_before_the_opening_is_not_lost():
+    async def call():
+        left, right = Media(), Media()
+        left.accept(right.answer(left.offer()))
+        await left.open()
+        await left.play(NOISE)
+        await right.open()
+        await until(lambda: right.stats.packets_received >= 50)
+        await asyncio.gather(left.close(), right.close())
+        return right.received()
+
+    assert heard.find(NOISE, asyncio.run(call())).correlation >= 0.99
+
+
 def test_many_legs_at_once_are_all_heard():
     async def call():
         legs = [Media() for _ in range(40)]

@@ -15,6 +15,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -89,7 +90,8 @@ class Media:
         self._base, self._sequence = secrets.randbits(32), secrets.randbits(15)
         self._event_timestamp = 0
         self._event_types: set[int] = set()
-        self._transports: tuple[asyncio.DatagramTransport, ...] = ()
+        self._transports: list[asyncio.DatagramTransport] = []
+        self._gate = asyncio.Lock()  # opening and closing wait for each other
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._opened_at: float | None = None
         self._closed = False
@@ -138,37 +140,37 @@ class Media:
 
     async def open(self) -> None:
         """Begin to send (silence, until something is played) and to receive. A second time does nothing."""
-        if self._opened_at is not None:
-            return
-        if self._closed:
-            raise BwlibError("open an RTP session", "it was closed before", "make a new Media for each call leg")
-        loop = asyncio.get_running_loop()
-        self._opened_at = loop.time()
-        rtp, rtcp = self._sockets
-        rtp_transport, _ = await loop.create_datagram_endpoint(lambda: _Protocol(self._on_rtp), sock=rtp)
-        rtcp_transport, _ = await loop.create_datagram_endpoint(lambda: _Protocol(self._on_rtcp), sock=rtcp)
-        self._transports = (rtp_transport, rtcp_transport)
-        self._timers["frame"] = loop.call_at(self._opened_at, self._tick)
-        self._timers["report"] = loop.call_later(self._report_interval_s / 2, self._report)
+        async with self._gate:
+            if self._opened_at is not None and not self._closed:
+                return
+            if self._closed:
+                raise BwlibError("open an RTP session", "it was closed before", "make a new Media for each call leg")
+            loop = asyncio.get_running_loop()
+            for sock, received in zip(self._sockets, (self._on_rtp, self._on_rtcp), strict=True):
+                transport, _ = await loop.create_datagram_endpoint(partial(_Protocol, received), sock=sock)
+                self._transports.append(transport)
+            self._opened_at = loop.time()
+            self._timers["frame"] = loop.call_at(self._opened_at, self._tick)
+            self._timers["report"] = loop.call_later(self._report_interval_s / 2, self._report)
 
     async def close(self) -> None:
-        """Say goodbye by RTCP, stop, and give the ports back. A second time does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        for timer in self._timers.values():
-            timer.cancel()
-        for job in (*self._voice_jobs, *self._digit_jobs):
-            if not job.done.done():
-                job.done.set_exception(_not_open())
-        if self._transports:
-            self._send_report(goodbye=True)
-        for transport in self._transports:
-            transport.close()
-        for sock in self._sockets:
-            if not self._transports:
+        """Say goodbye by RTCP, stop, and give the ports back; also when open() was cut short. Twice does nothing."""
+        async with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+            for timer in self._timers.values():
+                timer.cancel()
+            for job in (*self._voice_jobs, *self._digit_jobs):
+                if not job.done.done():
+                    job.done.set_exception(_not_open())
+            if self._opened_at is not None:
+                self._send_report(goodbye=True)
+            for transport in self._transports:
+                transport.close()
+            await asyncio.sleep(0)  # lets the transports close their sockets
+            for sock in self._sockets:
                 sock.close()
-        await asyncio.sleep(0)  # lets the transports close their sockets
 
     @property
     def _now(self) -> int:

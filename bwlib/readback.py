@@ -221,11 +221,11 @@ def serve(given: argparse.Namespace) -> None:
     options = make_options(given)
     store = open_store(given.store)
     try:
-        tls = tls_files(given.tls, given.store, given.host)
         state_file: Path = given.state_file or given.store / "state.json"
         if not state_file.parent.is_dir():
             raise SettingsError("write the state file", f"{state_file.parent} is no directory.", "Make it first.")
         with listen(given.host, given.port) as bound:
+            tls = tls_files(given.tls, given.store, given.host)  # after the port: two starts, one certificate
             state = _state(given, options, tls, bound)
             config = uvicorn.Config(
                 make_app(store, options),
@@ -234,7 +234,7 @@ def serve(given: argparse.Namespace) -> None:
                 access_log=False,  # query strings hold phone numbers
                 log_config=None,
                 server_header=False,
-                limit_concurrency=200,
+                limit_concurrency=1000,
                 timeout_graceful_shutdown=5,
             )
             try:

@@ -81,6 +81,17 @@ def test_eight_threads_fetch_one_token() -> None:
         together.wait(10)
         return bandwidth.get()
 
+    second_fetch = threading.Event()
+    original = bandwidth.token
+
+    def slow_token(request: httpx.Request) -> httpx.Response:
+        if bandwidth.fetches:
+            second_fetch.set()
+        answer = original(request)
+        second_fetch.wait(0.3)  # the time in which another thread would fetch one too, if it could
+        return answer
+
+    bandwidth.token = slow_token  # type: ignore[method-assign]
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(get, range(8)))
     assert answers == [(200, "token.1.x")] * 8
@@ -171,6 +182,20 @@ def test_after_a_failure_the_next_request_asks_again() -> None:
         bandwidth.get()
     bandwidth.token = original  # type: ignore[method-assign]
     assert bandwidth.get()[0] == 200
+
+
+def test_a_refused_token_is_not_used_again_when_no_new_one_was_to_be_had() -> None:
+    bandwidth = Bandwidth()
+    original = bandwidth.token
+    bandwidth.get()
+    bandwidth.revoked.add("token.1.x")
+    bandwidth.token = lambda _: httpx.Response(500)  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        bandwidth.get()
+    bandwidth.token = original  # type: ignore[method-assign]
+    before = len(bandwidth.exchanges)
+    assert bandwidth.get() == (200, "token.2.x")
+    assert [exchange.status for exchange in bandwidth.exchanges[before:]] == [200, 200]
 
 
 def test_the_token_exchange_reaches_the_hook_without_its_secrets() -> None:

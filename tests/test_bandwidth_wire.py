@@ -82,6 +82,11 @@ def test_a_refused_credential_is_an_error_and_not_a_credential() -> None:
     assert HASH1 not in errors[0].text
 
 
+def test_the_error_with_a_code_comes_before_the_general_text() -> None:
+    errors = wire.xml_errors(wire.read_xml(sample("sip_credential_refused_in_201.xml")), 400)
+    assert [error.code for error in errors] == ["23026", None]
+
+
 def test_a_text_without_code_counts_when_the_status_is_an_error() -> None:
     root = wire.read_xml(sample("realm_not_found.xml"))
     assert wire.xml_errors(root, 404) == [wire.ApiError(None, "Realm does not exist")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import signal
@@ -11,7 +12,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +21,10 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
-from bwlib import bxml
+from bwlib import bxml, readback_app
 from bwlib.errors import NotAsExpected, NotAuthenticated, SettingsError, StillPending, Unavailable
 from bwlib.models import Webhook
+from bwlib.readback_app import Options, make_app
 from bwlib.readback_client import Readback
 from bwlib.readback_clip import RATE_HZ, clip_pcm
 from bwlib.readback_store import KEEP_TURNED_AWAY, WebhookStore
@@ -302,6 +304,16 @@ def test_its_certificate_is_trusted_by_its_ca_file_only(guarded: Running) -> Non
         Readback(str(guarded.state["url"]), "x").health()
 
 
+def test_its_certificate_stands_strict_verification(guarded: Running) -> None:
+    context = ssl.create_default_context(cafile=str(guarded.state["ca_file"]))
+    context.verify_flags |= ssl.VERIFY_X509_STRICT  # the default from Python 3.13 on
+    with (
+        socket.create_connection(("127.0.0.1", guarded.http.base_url.port or 0)) as connection,
+        context.wrap_socket(connection, server_hostname="localhost") as tls,
+    ):
+        assert tls.version() in ("TLSv1.2", "TLSv1.3")
+
+
 def test_files_are_for_their_owner_only(guarded: Running) -> None:
     ca_file = Path(str(guarded.state["ca_file"]))
     store = ca_file.parent.parent
@@ -455,6 +467,36 @@ def test_a_database_that_is_none_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "store" / "readback.db").write_text("this is no database at all " * 100)
     code, text = refused(tmp_path)
     assert (code, "DatabaseError" in text) == (6, True)
+
+
+# ---------------------------------------------------------------- inside one process
+
+
+def ask_app(store: WebhookStore, content: bytes | AsyncIterator[bytes]) -> httpx.Response:
+    app = make_app(store, Options(token=SecretStr("t"), clip_wav=b""))
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://readback") as client:
+            return await client.post("/initiate", content=content)
+
+    return asyncio.run(ask())
+
+
+def test_a_call_is_answered_even_when_nothing_can_be_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = WebhookStore(tmp_path / "w.db")
+    store.close()  # stands for a full disk: every write fails
+    assert ask_app(store, b'{"eventType": "initiate"}').status_code == 200
+    assert "could not be kept" in caplog.text
+
+
+def test_a_body_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readback_app, "BODY_TIMEOUT_S", 0.05)
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    assert ask_app(WebhookStore(tmp_path / "w.db"), endless()).status_code == 408
 
 
 # ---------------------------------------------------------------- the store

@@ -8,51 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import SecretStr
 
 from bwlib.errors import BwlibError, NotAsExpected
-from bwlib.models import Application, Extension, OutboundRoute, Outcome, Realm, SipCredential, SipEvent, Trunk
+from bwlib.models import Application, Extension, OutboundRoute, Outcome, Realm, SipCredential, Trunk
 from bwlib.record.run_record import RunRecord
 from bwlib.settings import Mode, Settings
+from bwlib.surroundings import Surroundings
 from bwlib.wanted import found_application, learn_ha1, wanted_extension, wanted_route, wanted_trunk
 from bwlib.widgets import show
 
 if TYPE_CHECKING:
-    from bwlib.bandwidth.client import Client
-    from bwlib.pbx import Pbx
-    from bwlib.readback_client import Readback
-    from bwlib.steps.calls import CallProof, Ears
+    from bwlib.steps.calls import CallProof
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a run works on: the account, the application under test, the PBX, and how it can be listened to.
-
-    application: as wanted, without an id. trunk_proxy: "host:port" where realm names have no DNS. callback_ca: a CA
-    file for the callback URL, None for the usual ones. readback None: its webhooks are not observed.
-    """
-
-    target: str
-    account_id: str
-    number: str
-    client: Client
-    application: Application
-    answer_url: str
-    disconnect_url: str
-    callback_ca: str | None
-    trunk_proxy: str | None
-    bandwidth_ips: tuple[str, ...]
-    pbx: Callable[[], Pbx]
-    readback: Readback | None
-    ears: Ears | None
-    sip_events: Callable[[float], list[SipEvent]]
-    realm_lane: str
 
 
 class Run:

@@ -102,7 +102,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One HTTP request and what came back, as it was on the wire (not yet redacted). `elapsed_s` in seconds.
+    """One HTTP request and what came back; credentials, tokens and hashes are masked already. `elapsed_s` in seconds.
 
     `status` is None and `error` says why when no answer came.
     """

@@ -7,34 +7,33 @@ from __future__ import annotations
 
 import getpass
 import os
-import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import SecretStr
 
 from bwlib import secret_references
 from bwlib.errors import SettingsError
-from bwlib.guide import Run, Surroundings
-from bwlib.models import Application, Exchange, SipEvent
+from bwlib.guide import Run
+from bwlib.live import live_surroundings
+from bwlib.models import Application, SipEvent
 from bwlib.record.redact import Redactor
 from bwlib.record.run_record import RunRecord, join_or_start_run, latest_steps
 from bwlib.settings import (
-    LIVE_API_URL,
-    LIVE_TOKEN_URL,
-    LIVE_VOICE_URL,
     Mode,
     Settings,
     load_settings,
     starter_site_file,
 )
+from bwlib.surroundings import Surroundings, named_application, once, recorder
 from bwlib.widgets import show
 
 if TYPE_CHECKING:
     from bwlib.pbx import Pbx
-    from bwlib.sandbox.control import Sandbox
+    from bwlib.sandbox.control import ReadbackAddress, Sandbox
+    from bwlib.steps.calls import Ears
 
 # Set by the runner for its kernels: the run to write into, sealed by the runner and not by a notebook.
 RUN_FOLDER = "BW_RUNBOOK_RUN"
@@ -55,26 +54,20 @@ def open_run(site_file: str | Path | None = None, *, notebook: str, mode: str = 
     redactor = Redactor()
     secret = _secret_reader(settings, redactor)
     record = _open_record(settings, redactor, notebook)
-    build = _on_live if settings.target == "live" else _on_sandbox
+    build = live_surroundings if settings.target == "live" else _on_sandbox
     surroundings = build(settings, record, secret)
-    chosen: Mode = "plan" if mode == "plan" else "apply" if mode == "apply" else "auto"
     run = Run(
         settings,
         surroundings,
         record,
         notebook=notebook,
-        mode=chosen,
+        mode=cast(Mode, mode),
         secret=secret,
         seal_here=RUN_FOLDER not in os.environ,
     )
+    account, who = surroundings.account_id, operator()
     record.journal.append(
-        "notebook_opened",
-        notebook=notebook,
-        target=settings.target,
-        account=surroundings.account_id,
-        mode=mode,
-        operator=operator(),
-        site_file=str(settings.path),
+        "notebook_opened", notebook=notebook, target=settings.target, account=account, mode=mode, operator=who
     )
     show.show_banner(settings.target, surroundings.account_id, settings.name, mode, str(record.folder))
     return run
@@ -152,16 +145,6 @@ def _open_record(settings: Settings, redactor: Redactor, notebook: str) -> RunRe
     )
 
 
-def _recorder(record: RunRecord) -> Callable[[Exchange], None]:
-    lock = threading.Lock()
-
-    def write(exchange: Exchange) -> None:
-        with lock:
-            record.append_exchange(exchange)
-
-    return write
-
-
 def learn_secrets(settings: Settings, record: RunRecord) -> None:
     """Teach a record's redactor every secret that this site has by now: the runner's half of what kernels learn."""
     from bwlib.bandwidth.wire import hash1, hash1b
@@ -197,56 +180,66 @@ def learn_secrets(settings: Settings, record: RunRecord) -> None:
 def _on_sandbox(settings: Settings, record: RunRecord, secret: Callable[[str], SecretStr]) -> Surroundings:
     from bwlib.bandwidth.auth import OAuth2
     from bwlib.bandwidth.client import Client
-    from bwlib.heard import compare, find
     from bwlib.readback_client import Readback
     from bwlib.sandbox import control
-    from bwlib.steps.calls import Ears
 
     sandbox = control.start()
-    address = sandbox.readback
+    address, edge = sandbox.readback, sandbox.edge
     for name, value in sandbox_secrets(sandbox):
         record.redactor.learn(name, value)
-    ca_file = str(address.ca_file) if address.ca_file else None
-    client = Client(
-        sandbox.account_id,
-        auth=OAuth2(sandbox.client_id, sandbox.client_secret, sandbox.token_url),
-        api_url=sandbox.api_url,
-        voice_url=sandbox.voice_url,
-        on_exchange=_recorder(record),
-    )
-    table = settings.application
-    own = not table.callback_url
-    application = Application(
-        name=table.name,
-        call_initiated_url=table.callback_url or f"{address.url}/initiate",
-        call_status_url=table.status_url or (f"{address.url}/disconnect" if own else None),
-        callback_user=address.user if own else table.callback_user or None,
-        callback_password=address.password if own else secret(table.callback_password) if table.callback_user else None,
-    )
-    edge = sandbox.edge
     return Surroundings(
         target="sandbox",
         account_id=sandbox.account_id,
         number=settings.bandwidth.number or sandbox.number,
-        client=client,
-        application=application,
+        client=Client(
+            sandbox.account_id,
+            auth=OAuth2(sandbox.client_id, sandbox.client_secret, sandbox.token_url),
+            api_url=sandbox.api_url,
+            voice_url=sandbox.voice_url,
+            on_exchange=recorder(record),
+        ),
+        application=_sandbox_application(settings, address, secret),
         answer_url=f"{address.url}/answer",
         disconnect_url=f"{address.url}/disconnect",
-        callback_ca=ca_file,
+        callback_ca=str(address.ca_file) if address.ca_file else None,
         trunk_proxy=f"{edge[0]}:{edge[1]}",
         bandwidth_ips=settings.pbx.bandwidth_ips or (edge[0],),
-        pbx=_once(lambda: sandbox_pbx(sandbox, record)),
+        pbx=once(lambda: sandbox_pbx(sandbox, record)),
         readback=Readback(address.url, address.token, address.ca_file),
-        ears=Ears(
-            by_phone=lambda call_id, recording: compare(sandbox.sent_audio(call_id), recording),
-            by_bandwidth=lambda call_id, voice: find(voice, sandbox.heard_audio(call_id)),
-            audio=lambda call_id: {
-                "bandwidth_said": sandbox.sent_audio(call_id),
-                "bandwidth_heard": sandbox.heard_audio(call_id),
-            },
-        ),
+        ears=_sandbox_ears(sandbox),
         sip_events=lambda since: _sip_since(sandbox, since),
         realm_lane="Realm (sandbox edge)",
+    )
+
+
+def _sandbox_application(
+    settings: Settings, address: ReadbackAddress, secret: Callable[[str], SecretStr]
+) -> Application:
+    """This project's readback, unless the site file names another callback URL."""
+    table = settings.application
+    if not table.callback_url:
+        return Application(
+            name=table.name,
+            call_initiated_url=f"{address.url}/initiate",
+            call_status_url=f"{address.url}/disconnect",
+            callback_user=address.user,
+            callback_password=address.password,
+        )
+    return named_application(settings, secret)
+
+
+def _sandbox_ears(sandbox: Sandbox) -> Ears:
+    """On the sandbox both sides can be listened to: what was sent is what must have been heard."""
+    from bwlib.heard import compare, find
+    from bwlib.steps.calls import Ears
+
+    return Ears(
+        by_phone=lambda call_id, recording: compare(sandbox.sent_audio(call_id), recording),
+        by_bandwidth=lambda call_id, voice: find(voice, sandbox.heard_audio(call_id)),
+        audio=lambda call_id: {
+            "bandwidth_said": sandbox.sent_audio(call_id),
+            "bandwidth_heard": sandbox.heard_audio(call_id),
+        },
     )
 
 
@@ -310,91 +303,3 @@ def _start_sandbox_pbx(sandbox: Sandbox, last: Mapping[str, Any] | None) -> dict
     }
     sandbox.put_note("pbx", note)
     return note
-
-
-# ---------------------------------------------------------------- a live account
-
-
-def _on_live(settings: Settings, record: RunRecord, secret: Callable[[str], SecretStr]) -> Surroundings:
-    from bwlib.bandwidth.auth import BasicAuth, OAuth2
-    from bwlib.bandwidth.client import Client
-
-    account = settings.bandwidth
-    account_id = account.account_id or os.environ.get("BW_ACCOUNT_ID", "")
-    if not account_id or not account.number:
-        raise SettingsError(
-            f"open {settings.path} on a live account",
-            "bandwidth.account_id is missing" if not account_id else "bandwidth.number is missing",
-            "give both in the site file (BW_ACCOUNT_ID serves for the account)",
-        )
-    api_url = os.environ.get("BW_API_URL", LIVE_API_URL)
-    token_url = LIVE_TOKEN_URL if api_url == LIVE_API_URL else api_url.removesuffix("/api/v2") + "/api/v1/oauth2/token"
-    user, password = secret(account.client_id), secret(account.client_secret)
-    client = Client(
-        account_id,
-        auth=BasicAuth(user.get_secret_value(), password)
-        if account.auth == "basic"
-        else OAuth2(user.get_secret_value(), password, token_url),
-        api_url=api_url,
-        voice_url=os.environ.get("BW_VOICE_URL", LIVE_VOICE_URL),
-        on_exchange=_recorder(record),
-    )
-    table = settings.application
-    base = table.callback_url.rpartition("/")[0]
-    readback, ears = _live_ears(settings, secret)
-    return Surroundings(
-        target="live",
-        account_id=account_id,
-        number=account.number,
-        client=client,
-        application=Application(
-            name=table.name,
-            call_initiated_url=table.callback_url,
-            call_status_url=table.status_url or None,
-            callback_user=table.callback_user or None,
-            callback_password=secret(table.callback_password) if table.callback_user else None,
-        ),
-        answer_url=f"{base}/answer" if readback else table.callback_url,
-        disconnect_url=table.status_url or f"{base}/disconnect",
-        callback_ca=None,
-        trunk_proxy=None,
-        bandwidth_ips=settings.pbx.bandwidth_ips,
-        pbx=_once(lambda: _live_pbx(settings, secret)),
-        readback=readback,
-        ears=ears,
-        sip_events=lambda since: [],
-        realm_lane="Realm",
-    )
-
-
-def _live_ears(settings: Settings, secret: Callable[[str], SecretStr]) -> tuple[Any, Any]:
-    """On a live account Bandwidth's voice is not ours, so readback plays its own known clip, and that is looked for."""
-    from bwlib.heard import find
-    from bwlib.readback_client import Readback
-    from bwlib.readback_clip import clip_pcm
-    from bwlib.steps.calls import Ears
-
-    table = settings.readback
-    if not table.url:
-        return None, None
-    readback = Readback(table.url, secret(table.token), None)
-    return readback, Ears(lambda call_id, recording: find(clip_pcm(), recording), None, lambda call_id: {})
-
-
-def _live_pbx(settings: Settings, secret: Callable[[str], SecretStr]) -> Pbx:
-    from bwlib.pbx.asterisk import AsteriskPbx
-
-    table = settings.pbx
-    return AsteriskPbx(Path(table.config_dir), table.ami_host, table.ami_port, table.ami_user, secret(table.ami_secret))
-
-
-def _once(make: Callable[[], Pbx]) -> Callable[[], Pbx]:
-    """Call `make` at the first need and keep what it gave."""
-    made: list[Pbx] = []
-
-    def get() -> Pbx:
-        if not made:
-            made.append(make())
-        return made[0]
-
-    return get

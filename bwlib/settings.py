@@ -43,15 +43,25 @@ def _e164(value: str) -> str:
         number = phonenumbers.parse(value, None)
     except phonenumbers.NumberParseException:
         raise ValueError("must be a phone number in E.164, such as +19195550100") from None
-    if not value.startswith("+") or not phonenumbers.is_possible_number(number) or not value[1:].isdigit():
+    digits = value.removeprefix("+")
+    plain = value.startswith("+") and digits.isascii() and digits.isdigit()
+    if not plain or not phonenumbers.is_possible_number(number):
         raise ValueError("must be a phone number in E.164, such as +19195550100")
     return value
 
 
 def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+    if not value:
+        return value
+    try:
+        parts = urlsplit(value)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError("must be an http:// or https:// URL") from None
+    if not fits or re.search(r"[\s\x00-\x1f]", value):
         raise ValueError("must be an http:// or https:// URL")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user or password: use callback_user and a reference in callback_password")
     return value
 
 
@@ -64,19 +74,22 @@ SecretReference = Annotated[str, AfterValidator(_reference)]
 E164 = Annotated[str, AfterValidator(_e164)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Network = Annotated[str, AfterValidator(_network)]
+# A folder's name below runs/.
+SITE_NAME = r"^[a-z0-9][a-z0-9-]{0,39}$"
 # Safe in an Asterisk section name, a dialplan context and a file name alike.
 PbxName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Bandwidth drops space around a name: kept here, it would never be found again, and created anew each time.
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
 class BandwidthTable(_Table):
     """The account. On the sandbox everything here comes from the sandbox and may stay out of the file."""
 
     account_id: Annotated[str, Field(pattern=r"^[0-9]*$")] = ""
-    client_id: SecretReference = "env:BW_CLIENT_ID"
+    client_id: str = "env:BW_CLIENT_ID"  # not a secret: a reference or the id itself
     client_secret: SecretReference = "env:BW_CLIENT_SECRET"  # noqa: S105  a reference
     auth: Literal["oauth2", "basic"] = "oauth2"
     number: E164 | Literal[""] = ""
@@ -152,7 +165,7 @@ class TestTable(_Table):
 class Settings(_Table):
     """One site's answers, validated. `path` is the site file; relative references start from its folder."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    name: Annotated[str, Field(pattern=SITE_NAME)]
     target: Target = "sandbox"
     operator_note: str = ""
     bandwidth: BandwidthTable = BandwidthTable()
@@ -213,6 +226,8 @@ def _set(table: dict[str, object], dotted: str, value: object) -> None:
 
 
 def _validated(table: dict[str, object], path: Path) -> Settings:
+    if "path" in table:
+        raise SettingsError(f"check the site file {path}", "path: unknown entry", "take it out; nothing was sent")
     try:
         settings = Settings.model_validate({**table, "path": path.absolute()})
     except ValidationError as error:
@@ -235,12 +250,14 @@ def _explain(error: ValidationError) -> str:
 def _check_together(settings: Settings) -> None:
     """Rules that need more than one field."""
     application = settings.application
-    if application.callback_user and application.callback_url and not application.callback_url.startswith("https://"):
-        raise SettingsError(
-            f"check the site file {settings.path}",
-            "application.callback_url is not https although application.callback_user is set",
-            "Bandwidth sends callback credentials over https only (error 12812): use an https URL",
-        )
+    for name in ("callback_url", "status_url"):
+        url = getattr(application, name)
+        if application.callback_user and url and urlsplit(url).scheme != "https":
+            raise SettingsError(
+                f"check the site file {settings.path}",
+                f"application.{name} is not https although application.callback_user is set",
+                "Bandwidth sends callback credentials over https only (error 12812): use an https URL",
+            )
     if bool(application.callback_user) != bool(application.callback_password):
         raise SettingsError(
             f"check the site file {settings.path}",
@@ -267,15 +284,21 @@ def _refuse_live_urls(settings: Settings) -> None:
             )
 
 
-_TOML_ESCAPE = re.compile(r'[\\"]')
-
-
 def starter_site_file(name: str, *, target: Target = "sandbox") -> str:
-    """The text of a new site file, with the answers that most sites change and a word on each."""
+    """The text of a new site file, with the answers that most sites change and a word on each.
+
+    Raises: SettingsError for a name that the file could not be read back with.
+    """
+    if not re.fullmatch(SITE_NAME, name):
+        raise SettingsError(
+            "write a site file",
+            f"the site's name is {name!r}",
+            "use lower-case letters, digits and hyphens, at most 40, such as my-site",
+        )
     return f"""\
 # Site file of bw-runbook: one per site, the same for notebooks and for `bw-runbook run`.
 # A secret is always a reference: env:NAME, keyring:service/name, file:path (mode 0600) or prompt:
-name = "{_TOML_ESCAPE.sub("", name)}"
+name = "{name}"
 target = "{target}"          # "live" works on a real Bandwidth account
 
 [application]                # guide step 1

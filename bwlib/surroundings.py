@@ -1,0 +1,83 @@
+"""What a run works on: the account, the application under test, the PBX, and how it can be listened to.
+
+`bwlib.run` builds one for the sandbox, `bwlib.live` one for a live account; the guide does not know which it has.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from bwlib.models import Application, Exchange, SipEvent
+from bwlib.record.run_record import RunRecord
+from bwlib.settings import Settings
+
+if TYPE_CHECKING:
+    from bwlib.bandwidth.client import Client
+    from bwlib.pbx import Pbx
+    from bwlib.readback_client import Readback
+    from bwlib.steps.calls import Ears
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run works on: the account, the application under test, the PBX, and how it can be listened to.
+
+    application: as wanted, without an id. trunk_proxy: "host:port" where realm names have no DNS. callback_ca: a CA
+    file for the callback URL, None for the usual ones. readback None: its webhooks are not observed.
+    """
+
+    target: str
+    account_id: str
+    number: str
+    client: Client
+    application: Application
+    answer_url: str
+    disconnect_url: str
+    callback_ca: str | None
+    trunk_proxy: str | None
+    bandwidth_ips: tuple[str, ...]
+    pbx: Callable[[], Pbx]
+    readback: Readback | None
+    ears: Ears | None
+    sip_events: Callable[[float], list[SipEvent]]
+    realm_lane: str
+
+
+def named_application(settings: Settings, secret: Callable[[str], SecretStr]) -> Application:
+    """The application with the callback URL that the site file names."""
+    table = settings.application
+    return Application(
+        name=table.name,
+        call_initiated_url=table.callback_url,
+        call_status_url=table.status_url or None,
+        callback_user=table.callback_user or None,
+        callback_password=secret(table.callback_password) if table.callback_user else None,
+    )
+
+
+def recorder(record: RunRecord) -> Callable[[Exchange], None]:
+    """A listener that writes each HTTP exchange into the record; safe from several threads."""
+    lock = threading.Lock()
+
+    def write(exchange: Exchange) -> None:
+        with lock:
+            record.append_exchange(exchange)
+
+    return write
+
+
+def once(make: Callable[[], Pbx]) -> Callable[[], Pbx]:
+    """Call `make` at the first need and keep what it gave."""
+    made: list[Pbx] = []
+
+    def get() -> Pbx:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return get

@@ -44,9 +44,13 @@ class Child:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    def ask_to_stop(self) -> None:
+        """SIGTERM to its group; returns at once."""
+        self._signal(signal.SIGTERM)
+
     def stop(self, patience_s: float = 3.0) -> None:
         """SIGTERM to its group, SIGKILL when that does not help. Blocks up to `patience_s`."""
-        self._signal(signal.SIGTERM)
+        self.ask_to_stop()
         deadline = time.monotonic() + patience_s
         while self.alive() and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -25,13 +25,21 @@ class _Leg:
         self.error_message: str | None = None
         self.sip_response_code: int | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._opening: asyncio.Task[None] | None = None
 
     def _spawn(self, running: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(running)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def _open_media(self) -> None:
+        """Begin to send and hear. Whoever waits may be cancelled, the opening is not: half open cannot be closed."""
+        self._opening = asyncio.get_running_loop().create_task(self.media.open())
+        await asyncio.shield(self._opening)
+
     async def _end(self, cause: str, message: str | None = None) -> None:
+        if self._opening is not None:
+            await asyncio.wait({self._opening})
         await self.media.close()  # what was sent and heard stays readable
         self.end_cause, self.error_message = self.end_cause or cause, self.error_message or message
         self.ended.set()
@@ -70,7 +78,7 @@ class InboundLeg(_Leg):
         except SdpError as error:
             raise CallFailed("error", f"no audio can be agreed on: {error}") from error
         if not self._call.ended.is_set():
-            await self.media.open()
+            await self._open_media()
 
     async def hang_up(self) -> None:
         self._spawn(self._call.hang_up())
@@ -128,7 +136,7 @@ class OutboundLeg(_Leg):
             self.end_cause, self.error_message = "error", f"no audio can be agreed on: {error}"
             await self._call.hang_up()
             return
-        await self.media.open()
+        await self._open_media()
         self.answered.set()
 
     def _why_ended(self) -> tuple[str, str | None]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from bwlib.models import SipEvent
+from bwlib.sip.ladder import redact_sip
 
 _KEPT_MESSAGES = 20_000
 _CALL_ID = re.compile(r"^(?:call-id|i)[ \t]*:[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)
@@ -30,8 +31,6 @@ class SipTrace:
 
     def events(self, sip_call_id: str | None, since: datetime | None) -> list[SipEvent]:
         """Oldest first; of one Call-ID, and after a point in time, where these are given."""
-        from bwlib.sip.ladder import redact_sip
-
         return [
             SipEvent(event.at, event.source, event.target, redact_sip(event.text), "edge")
             for call_id, event in self._messages

@@ -1,0 +1,177 @@
+"""The parts of a running sandbox, put together: HTTP APIs, SIP edge, switchboard, readback's address."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from bwlib.sandbox.app import build_app
+from bwlib.sandbox.children import Child
+from bwlib.sandbox.control_api import Control
+from bwlib.sandbox.edge import Edge
+from bwlib.sandbox.home import write_private
+from bwlib.sandbox.state import State, timestamp
+from bwlib.sandbox.switchboard import Switchboard
+from bwlib.sandbox.webhooks import WebhookSender
+
+log = logging.getLogger("bwlib.sandbox")
+HTTP_HOST = "127.0.0.1"
+_READBACK_PATIENCE_S = 10.0
+
+
+class _Server(uvicorn.Server):
+    """Signals are the supervisor's: it has children to stop after the server."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Activity:
+    """When something last happened, on the monotonic clock."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def touch(self) -> None:
+        self.last = time.monotonic()
+
+
+class Running:
+    """The parts of a sandbox, put together. `begin()` makes it answer, `finish()` ends all of it."""
+
+    def __init__(self, state: State, readback: Child, http_port: int, edge_port: int) -> None:
+        self.state = state
+        self.readback = readback
+        self.directory = state.directory
+        self.activity = Activity()
+        self.stopping = asyncio.Event()
+        self.listener = _listen(http_port)
+        self.http_url = f"http://{HTTP_HOST}:{self.listener.getsockname()[1]}"
+        self.sender = WebhookSender(self.state)
+        account_url = f"{self.http_url}/api/v2/accounts/{self.state.identity.account_id}"
+        self.switchboard = Switchboard(self.state, self.sender, account_url)
+        self.edge = Edge(self.state, self.switchboard, self.activity.touch, edge_port)
+        self.switchboard.dialer = self.edge.dial
+        token = secrets.token_urlsafe(32)
+        self.control = Control(
+            self.state, token, self.stopping.set, self.switchboard, self.edge, readback=self.readback
+        )
+        self.server = _Server(
+            uvicorn.Config(
+                build_app(self.state, self.control, self.activity.touch),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=2,
+            )
+        )
+        self.serving: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Listen everywhere, then write state.json: whoever finds it finds everything up."""
+        try:
+            await self.edge.start()
+        except OSError as error:
+            raise SystemExit(f"the SIP edge's port cannot be used: {error.strerror}") from error
+        self.serving = asyncio.create_task(self.server.serve(sockets=[self.listener]))
+        answered = await _readback_state(self.directory, self.readback)
+        if answered and answered.get("ca_file"):
+            self.sender.trust(Path(answered["ca_file"]))
+        write_private(self.directory / "state.json", json.dumps(self._described(answered)))
+        self.activity.touch()  # idle minutes count from here, however slow the start was
+        log.info("ready: %s, SIP edge %s:%d", self.http_url, *self.edge.address)
+
+    async def until_told_or_idle(self, idle_s: float) -> None:
+        while not self.stopping.is_set():
+            if self.switchboard.up():
+                self.activity.touch()
+            left_s = self.activity.last + idle_s - time.monotonic()
+            if left_s <= 0:
+                log.info("nothing happened for %.0f minutes", idle_s / 60)
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stopping.wait(), left_s)
+
+    async def finish(self) -> None:
+        (self.directory / "state.json").unlink(missing_ok=True)
+        await self.switchboard.close()
+        children = [child for child in (self.control.pbx, self.readback) if child is not None]
+        for child in children:
+            child.ask_to_stop()
+        self.server.should_exit = True
+        if self.serving is not None:
+            await self.serving
+        await self.edge.stop()
+        await self.sender.close()
+        for child in children:
+            child.stop()
+        self.state.close()
+        log.info("ended")
+
+    def _described(self, readback: dict[str, Any] | None) -> dict[str, Any]:
+        """state.json: everything a client of the sandbox must know."""
+        identity = self.state.identity
+        creds = {"user": identity.readback_user, "password": identity.readback_password}
+        return {
+            "pid": os.getpid(),
+            "started_at": timestamp(self.control.started_at),
+            "http_url": self.http_url,
+            "control_token": self.control.token,
+            "account_id": identity.account_id,
+            "client_id": identity.client_id,
+            "client_secret": identity.client_secret,
+            "numbers": identity.numbers,
+            "edge": self.edge.address,
+            "readback": readback and {**readback, **creds},
+        }
+
+
+async def supervise(state: State, readback: Child, idle_s: float, http_port: int, edge_port: int) -> None:
+    """Run everything until told to stop. Raises SystemExit when a port cannot be used."""
+    running = Running(state, readback, http_port, edge_port)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, running.stopping.set)
+    try:
+        await running.begin()
+        await running.until_told_or_idle(idle_s)
+    finally:
+        await running.finish()
+
+
+def _listen(port: int) -> socket.socket:
+    # The protocol is named because asyncio sets TCP_NODELAY only then: without it each answer waits 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HTTP_HOST, port))
+    except OSError as error:
+        raise SystemExit(f"port {port} on {HTTP_HOST} cannot be used: {error.strerror}") from error
+    return listener
+
+
+async def _readback_state(directory: Path, child: Child) -> dict[str, Any] | None:
+    """What readback wrote about itself once it listens; None when it ended or took too long (the log says so)."""
+    deadline = time.monotonic() + _READBACK_PATIENCE_S
+    while child.alive() and time.monotonic() < deadline:
+        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+            loaded = json.loads((directory / "readback.json").read_text(encoding="utf-8"))
+            if isinstance(loaded, dict):
+                return loaded
+        await asyncio.sleep(0.02)
+    log.error("readback did not come up; see %s", directory / "readback.log")
+    return None

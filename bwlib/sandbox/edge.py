@@ -16,8 +16,8 @@ from typing import Any
 from bwlib.sandbox.applications import ApplicationRow, find_application
 from bwlib.sandbox.edge_legs import InboundLeg, OutboundLeg
 from bwlib.sandbox.leg import CallFailed, CallLeg
-from bwlib.sandbox.realms import RealmRow, find_realm
-from bwlib.sandbox.sip_credentials import CredentialRow, find_credential
+from bwlib.sandbox.realms import RealmRow, default_realm, find_realm
+from bwlib.sandbox.sip_credentials import CredentialRow, find_credential, only_credential
 from bwlib.sandbox.sip_trace import SipTrace
 from bwlib.sandbox.state import State
 from bwlib.sandbox.switchboard import Switchboard
@@ -129,8 +129,7 @@ class Edge:
     async def _on_invite(self, call: IncomingCall) -> None:
         try:
             realm = self._realm_of(call.request)
-            credential = self._authenticate(call.request, realm)
-            from_ = self._caller_of(call.request)
+            credential, from_ = self._admit(call.request, realm)
             application = self._application_of(credential)
             media = Media(self.address[0])
         except _Challenge as challenge:
@@ -158,11 +157,28 @@ class Edge:
     def _realm_of(self, request: Request) -> RealmRow:
         host = SipUri.parse(request.uri).host.rstrip(".").lower()
         realm = find_realm(self._state, host)
-        if realm is None or realm.fqdn != host:
+        if self._state.switch("challenge") == "off" and host == self.address[0]:
+            realm = default_realm(self._state)
+        elif realm is not None and realm.fqdn != host:
+            realm = None
+        if realm is None:
             raise Refusal(int(self._state.switch("unknown_realm_status")), f"there is no realm {host}")
         if realm.status != "ACTIVE":
             raise Refusal(int(self._state.switch("inactive_realm_status")), f"realm {host} is {realm.status}")
         return realm
+
+    def _admit(self, request: Request, realm: RealmRow) -> tuple[CredentialRow, str]:
+        """The credential that a call is made with, and the caller's number."""
+        if self._state.switch("challenge") == "on":
+            return self._authenticate(request, realm), self._caller_of(request)
+        credential = find_credential(self._state, realm, _user_of(request.headers.get("From")))
+        if credential is not None:  # its name stands where the number should: the account's first number stands in
+            return credential, self._state.identity.numbers[0]
+        credential = only_credential(self._state, realm)
+        if credential is None:
+            status = int(self._state.switch("unbound_credential_status"))
+            raise Refusal(status, "nobody is challenged, and the From user does not say which credential is meant")
+        return credential, self._caller_of(request)
 
     def _authenticate(self, request: Request, realm: RealmRow) -> CredentialRow:
         matched: dict[str, CredentialRow] = {}

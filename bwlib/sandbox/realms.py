@@ -53,6 +53,10 @@ def find_realm(state: State, key: str) -> RealmRow | None:
     return None
 
 
+def default_realm(state: State) -> RealmRow | None:
+    return next((realm for realm in _realms(state) if realm.is_default), None)
+
+
 def realm_of(request: Request, state: State) -> RealmRow:
     """The realm named in the path. An unknown one is 404 with a Description and no ErrorCode."""
     realm = find_realm(state, request.path_params["realm"])

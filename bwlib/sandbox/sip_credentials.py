@@ -47,6 +47,12 @@ def find_credential(state: State, realm: RealmRow, username: str) -> CredentialR
     return None
 
 
+def only_credential(state: State, realm: RealmRow) -> CredentialRow | None:
+    """The realm's credential when it has exactly one."""
+    rows = _rows(state, realm)
+    return rows[0] if len(rows) == 1 else None
+
+
 async def list_credentials(request: Request, state: State) -> Response:
     """Without a query: 303 to the first page. page = id of the first element, or 1 for the beginning."""
     realm = realm_of(request, state)

@@ -75,6 +75,14 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     # ---------------------------------------------------------------- SIP edge
     Switch(
+        "challenge",
+        "on",
+        ("on", "off"),
+        "off: nobody is asked for credentials, for load tools that know none (`sipp -sn uac`). The From user names the "
+        "credential, else the realm's only one; the edge's own address in a Request-URI is the default realm",
+        "a tool of the sandbox: Bandwidth always challenges (" + REGISTRAR + ")",
+    ),
+    Switch(
         "unknown_realm_status", "404", ("403", "404", "480", "503"), "INVITE to a realm that is not there", NOT_PUBLIC
     ),
     Switch("inactive_realm_status", "503", ("404", "480", "503"), "INVITE to a realm that is not ACTIVE", CLI),

@@ -76,7 +76,7 @@ class Agent:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._transport.close()
+        await self._transport.close()
 
     @property
     def address(self) -> Address:

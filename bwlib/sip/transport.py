@@ -49,6 +49,7 @@ class UdpTransport(asyncio.DatagramProtocol):
         self.on_event = on_event
         self.fault = fault
         self._socket: asyncio.DatagramTransport | None = None
+        self._closed = asyncio.Event()
         self.address: Address = ("", 0)
 
     async def open(self, host: str, port: int) -> None:
@@ -57,10 +58,17 @@ class UdpTransport(asyncio.DatagramProtocol):
         self._socket, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
         self.address = self._socket.get_extra_info("sockname")[:2]
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Close, and return when the port is free again."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+            await self._closed.wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            log.error("the socket on %s:%d was lost: %s", *self.address, exc)
+        self._closed.set()
 
     def send(self, data: bytes, target: Address) -> bool:
         """Send one datagram. False, and a log line, when it cannot be sent; never raises."""

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,22 +43,22 @@ def _all(debug: Annotated[bool, typer.Option("--debug", help="show tracebacks")]
 def main() -> None:
     """Run the command line; every known error is three sentences on stderr and an exit code."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # typer hands an Exit's code back instead of raising it
     except BwlibError as error:
         if _options["debug"]:
             raise
         _talk(f"{type(error).__name__}\n{error}")
         raise SystemExit(error.exit_code) from None
-    except typer.Exit as done:
-        raise SystemExit(done.exit_code) from None
     except (typer.Abort, KeyboardInterrupt):
         _talk("interrupted")
         raise SystemExit(1) from None
     except Exception as error:
         if _options["debug"] or not hasattr(error, "format_message"):
             raise
-        _talk(f"usage: {error.format_message()}")  # click's UsageError
+        if error.format_message():  # click's UsageError; without a message it printed the help itself
+            _talk(f"usage: {error.format_message()}")
         raise SystemExit(6) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
 
 
 # ---------------------------------------------------------------- the guide, unattended
@@ -209,30 +208,45 @@ def _talk(text: str) -> None:
 
 
 @app.command()
-def lab(site_file: Annotated[Path | None, typer.Argument(help="the site file")] = None) -> None:
-    """JupyterLab on the first notebook, with the sandbox behind it; ends with Ctrl-C."""
-    import shutil
-    import subprocess
-
+def lab(
+    site_file: Annotated[Path | None, typer.Argument(help="the site file; one of its own when left out")] = None,
+    browser: Annotated[bool, typer.Option(help="open a browser")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """JupyterLab on the first notebook, with the sandbox behind it; Ctrl-C ends all that it started."""
+    from bwlib.lab import running_lab, signals_as_interrupt
     from bwlib.run import SITE_FILE
-    from bwlib.runner.run_site import notebooks_folder
-    from bwlib.sandbox.control import home
+    from bwlib.sandbox import control
 
-    path = (site_file or home() / "lab" / "site.toml").absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = path.parent / "notebooks"
-    if not folder.exists():  # a copy to work in: what is run and written there stays the user's
-        shutil.copytree(notebooks_folder(), folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    _talk(f"site file {path}\nnotebooks {folder}\nstop with Ctrl-C; the sandbox ends by itself after 30 idle minutes")
-    argv = [
-        sys.executable,
-        "-m",
-        "jupyterlab",
-        f"--notebook-dir={folder}",
-        "--LabApp.default_url=/lab/tree/00_start.ipynb",
-    ]
-    argv += ["--ServerApp.ip=127.0.0.1", *(["--allow-root"] if os.geteuid() == 0 else [])]
-    raise typer.Exit(subprocess.call(argv, env={**os.environ, SITE_FILE: str(path)}))  # noqa: S603  our own argv
+    path = (site_file or control.home() / "lab" / "site.toml").absolute()
+    variables = {SITE_FILE: str(path)}
+    found_running = control.attach() is not None
+    _talk(f"site file  {path}\nnotebooks  {path.parent / 'notebooks'} (yours to change)")
+    try:
+        with (
+            signals_as_interrupt(),
+            running_lab(path.parent, control.home() / "jupyter", variables, browser=browser) as server,
+        ):
+            _talk(f"log        {server.log_file}\nJupyterLab is ready. Ctrl-C ends it. Open:")
+            print(json.dumps({"url": server.url, "site_file": str(path)}) if as_json else server.url, flush=True)
+            ended = server.process.wait()
+    except KeyboardInterrupt:
+        ended = 0
+    finally:
+        _end_sandbox(found_running)
+    raise typer.Exit(int(ended != 0))
+
+
+def _end_sandbox(found_running: bool) -> None:
+    """End the sandbox that the notebooks started; one that was there before stays."""
+    from bwlib.sandbox import control
+
+    sandbox = control.attach()
+    if sandbox is not None and not found_running:
+        sandbox.down()
+        _talk("JupyterLab and the sandbox have ended")
+    else:
+        _talk("JupyterLab has ended" + ("; the sandbox that was running before goes on" if sandbox else ""))
 
 
 @app.command()

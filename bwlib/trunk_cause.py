@@ -27,17 +27,25 @@ def likely_cause(events: Sequence[SipEvent], trunk: str) -> Finding | None:
             (),
             f"check that the realm's edge is up, the route uses the trunk {trunk}, and a firewall lets UDP through",
         )
-    if "INVITE" in requests and not statuses:
+    if "INVITE" not in requests:
+        return Finding(
+            "No INVITE passed between the PBX and the realm",
+            (f"seen: {', '.join(sorted(set(requests)))}",),
+            f"check that the route uses the trunk {trunk}, and that the number dialled fits its pattern",
+        )
+    if not statuses:
         return Finding(
             "The PBX's INVITEs reached no answer: the realm is silent",
             (f"{requests.count('INVITE')} INVITE, no reply",),
             "check the firewall towards the realm, and the realm's address and port (SRV)",
         )
-    if 407 in statuses and _sent_credentials(events) and 403 in final:
+    challenged_again = not final and statuses.count(407) > 1 and statuses[-1] == 407
+    if 407 in statuses and _sent_credentials(events) and (403 in final or challenged_again):
+        last = 407 if challenged_again else 403
         return Finding(
-            "The realm challenged (407) and then refused the credentials (403): wrong user name or password, "
+            f"The realm challenged (407) and then refused the credentials ({last}): wrong user name or password, "
             "or a caller id that is not a number of the account",
-            ("INVITE 407 ACK INVITE 403",),
+            (f"INVITE 407 ACK INVITE {last}",),
             "run 20_sip_credentials and 30_pbx, which compare both sides; then check the From number",
         )
     if 407 in statuses and not _sent_credentials(events):

@@ -33,6 +33,7 @@ def show_banner(target: str, account: str, site: str, mode: str, record: str) ->
         else "nothing leaves this machine"
     )
     text = f"{word} · {what} · site {site} · account {account} · mode {mode} · record {record}"
+    text = _one_line(text)
     _display(
         f'<div role="note" style="border-left:6px solid {colour};padding:.5em .8em;font-family:sans-serif">'
         f'<strong style="color:{colour}">{word}</strong> · {escape(what)} · site <code>{escape(site)}</code> · '
@@ -49,8 +50,11 @@ def show_outcome(outcome: Outcome[Any], status: str, elapsed_s: float) -> None:
     lines = [title]
     if outcome.note:
         lines.append(f"  {outcome.note}")
-    lines += [f"  {name}: {value}" for name, value in facts.items()]
-    lines += [f"  {row.field}: {row.found} -> {row.wanted}" for row in outcome.differences]
+    if facts:
+        lines += ["  as read back:", *(f"    {name}: {value}" for name, value in facts.items())]
+    if outcome.differences:
+        lines.append("  differences (field: found -> wanted):")
+        lines += [f"    {row.field}: {row.found} -> {row.wanted}" for row in outcome.differences]
     colour = _COLOURS[status]
     html = [
         f'<div style="border-left:6px solid {colour};padding:.4em .8em;font-family:sans-serif">'
@@ -63,7 +67,7 @@ def show_outcome(outcome: Outcome[Any], status: str, elapsed_s: float) -> None:
     if outcome.differences:
         html.append(_differences_table(outcome.differences))
     html.append("</div>")
-    _display("".join(html), "\n".join(lines))
+    _display("".join(html), "\n".join(map(_one_line, lines)))
 
 
 def show_text(title: str, lines: Sequence[str]) -> None:
@@ -71,7 +75,7 @@ def show_text(title: str, lines: Sequence[str]) -> None:
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     _display(
         f'<div style="font-family:sans-serif"><strong>{escape(title)}</strong><ul>{items}</ul></div>',
-        "\n".join([title, *(f"  {line}" for line in lines)]),
+        "\n".join(_one_line(line) for line in [title, *(f"  {line}" for line in lines)]),
     )
 
 
@@ -85,7 +89,12 @@ def show_webhooks(webhooks: Iterable[Webhook]) -> None:
         '<div style="font-family:sans-serif">'
         + _table(("time (UTC)", "webhook", "says", "answered"), rows, "webhooks in order")
         + "</div>",
-        "\n".join(f"  {time}  {event:<12} {says}  -> {answered}" for time, event, says, answered in rows),
+        "\n".join(
+            [
+                "webhooks in order (time (UTC), webhook, says -> answered):",
+                *(_one_line(f"  {time}  {event:<12} {says}  -> {answered}") for time, event, says, answered in rows),
+            ]
+        ),
     )
 
 
@@ -108,7 +117,7 @@ def show_audio(name: str, wav: bytes) -> None:
     if get_ipython() is None:
         print(f"{name}: {len(wav)} bytes of WAV")
         return
-    display(name)  # type: ignore[no-untyped-call]
+    _display(f"<div>{escape(name)}</div>", name)
     display(Audio(data=wav))  # type: ignore[no-untyped-call]
 
 
@@ -144,6 +153,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> 
         for row in rows
     )
     return f"<table><caption>{escape(caption)}</caption><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _one_line(text: str) -> str:
+    """The text with control characters as escapes: nobody's name may begin a line or colour a terminal."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def _display(html: str, text: str) -> None:

@@ -14,23 +14,23 @@ import os
 import re
 import secrets
 import stat
-from getpass import getpass
+import warnings
+from getpass import GetPassWarning, getpass
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from bwlib.errors import SecretUnavailable, SettingsError
 
-_REFERENCE = re.compile(
-    r"^(env:[A-Za-z_][A-Za-z0-9_]*|keyring:[^/\s]+/[^/\s]+|file:[^\x00-\x1f]+|prompt:[^\x00-\x1f]*)$"
-)
-# Redaction cannot tell a very short secret from ordinary text, so a short one is refused.
+_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|keyring:[^/\s]+/[^/\s]+|file:[^\x00-\x1f]+|prompt:[^\x00-\x1f]*")
+# Redaction cannot tell a very short or monotonous secret from ordinary text (a hash may hold 00000000).
 MINIMUM_LENGTH = 8
+MINIMUM_DIFFERENT = 4
 
 
 def is_reference(text: str) -> bool:
     """Say whether `text` is a secret reference (and not the secret itself)."""
-    return bool(_REFERENCE.match(text))
+    return bool(_REFERENCE.fullmatch(text))
 
 
 def resolve(reference: str, base: Path) -> SecretStr:
@@ -49,13 +49,21 @@ def resolve(reference: str, base: Path) -> SecretStr:
         value = _from_file(rest, base)
     else:
         value = {"env": _from_env, "keyring": _from_keyring, "prompt": _from_prompt}[kind](rest)
-    if len(value) < MINIMUM_LENGTH:
-        raise SecretUnavailable(
-            f"read {reference}",
-            f"it is shorter than {MINIMUM_LENGTH} characters",
-            "use a longer secret: a short one cannot be kept out of a record",
-        )
+    _refuse_unfit(reference, value)
     return SecretStr(value)
+
+
+def _refuse_unfit(reference: str, value: str) -> None:
+    """Refuse what could not be kept out of a record, or has no place in a PBX's configuration."""
+    if len(value) < MINIMUM_LENGTH:
+        fault = f"it is shorter than {MINIMUM_LENGTH} characters"
+    elif len(set(value)) < MINIMUM_DIFFERENT:
+        fault = f"it has fewer than {MINIMUM_DIFFERENT} different characters"
+    elif not value.isprintable():
+        fault = "it holds a line break or another character that cannot be printed"
+    else:
+        return
+    raise SecretUnavailable(f"read {reference}", fault, "use a longer, plainer secret, such as 24 letters and digits")
 
 
 def exists(reference: str, base: Path) -> bool:
@@ -79,12 +87,7 @@ def store_new(reference: str, base: Path) -> None:
     value = "".join(secrets.choice(alphabet) for _ in range(24))
     kind, _, rest = reference.partition(":")
     if kind == "file":
-        path = _file_path(reference, base)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # O_EXCL: an existing secret is never overwritten.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(value + "\n")
+        _to_new_file(reference, base, value)
     elif kind == "keyring":
         _to_keyring(rest, value)
     else:
@@ -93,10 +96,38 @@ def store_new(reference: str, base: Path) -> None:
             f"a {kind}: reference cannot be written",
             "set it yourself, or use file: or keyring:",
         )
-    if resolve(reference, base).get_secret_value() != value:
+    try:
+        kept = resolve(reference, base).get_secret_value() == value
+    except SecretUnavailable:
+        kept = False
+    if not kept:
         raise SecretUnavailable(
             f"make a new secret for {reference}", "the store did not keep it", "use a file: reference instead"
         )
+
+
+def _to_new_file(reference: str, base: Path, value: str) -> None:
+    path = _file_path(reference, base)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # O_EXCL: an existing secret is never overwritten.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise _not_written(reference, error) from None
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(value + "\n")
+    except OSError as error:
+        path.unlink(missing_ok=True)  # half a secret would be taken for a whole one
+        raise _not_written(reference, error) from None
+
+
+def _not_written(reference: str, error: OSError) -> SecretUnavailable:
+    return SecretUnavailable(
+        f"make a new secret for {reference}",
+        error.strerror or type(error).__name__,
+        "use the secret that is there, or make the folder writable, or name another file",
+    )
 
 
 def _from_env(name: str) -> str:
@@ -110,26 +141,31 @@ def _from_env(name: str) -> str:
 
 def _from_prompt(question: str) -> str:
     try:
-        return getpass(f"{question or 'secret'}: ")
-    except (EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", GetPassWarning)  # getpass would go on, with echo
+            return getpass(f"{question or 'secret'}: ")
+    except (EOFError, OSError, RuntimeError, NotImplementedError, GetPassWarning) as error:
         raise SecretUnavailable(
             "ask for a secret", "nobody is there to answer", "use env:, keyring: or file: for unattended runs"
         ) from error
 
 
 def _file_path(reference: str, base: Path) -> Path:
-    return base / Path(reference.partition(":")[2]).expanduser()
+    try:
+        return base / Path(reference.partition(":")[2]).expanduser()
+    except RuntimeError:  # ~ of a user that does not exist
+        raise SecretUnavailable(f"read {reference}", "there is no such user", "write the path without ~") from None
 
 
 def _from_file(rest: str, base: Path) -> str:
-    path = base / Path(rest).expanduser()
+    path = _file_path(f"file:{rest}", base)
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
             raise SecretUnavailable(
                 f"read file:{rest}", f"others may read it (mode {mode:04o})", f"run: chmod 600 '{path}'"
             )
-        return path.read_text().strip()
+        return path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         raise SecretUnavailable(
             f"read file:{rest}", "there is no such file", "run notebook 00_start, which makes a missing secret"
@@ -164,6 +200,10 @@ def _to_keyring(rest: str, value: str) -> None:
 
     service, _, name = rest.partition("/")
     try:
+        if keyring.get_password(service, name):  # too short, perhaps; but never overwritten
+            raise SecretUnavailable(
+                f"make a new secret for keyring:{rest}", "there is one already", f"run: keyring set {service} {name}"
+            )
         keyring.set_password(service, name, value)
     except KeyringError as error:
         raise SecretUnavailable(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Coroutine
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import SecretStr
 from sandbox_world import ASIDE_S, PASSWORD, Pbx, World, callbacks, eventually
@@ -188,6 +189,19 @@ def test_a_caller_who_hangs_up_ends_the_bxml(world, app, fqdn):
 
     async def play(pbx):
         call, media = await pbx.talk()
+        await call.hang_up()
+        await media.close()
+
+    with_pbx(world, fqdn, play)
+    assert app.wait_for("disconnect")["cause"] == "hangup"
+
+
+def test_a_caller_who_hangs_up_while_the_application_speaks_ends_the_call_too(world, app, fqdn):
+    app.answers["/initiate"] = SPEAK  # more than a second of speech
+
+    async def play(pbx):
+        call, media = await pbx.talk()
+        await media.play(np.zeros(1600, np.int16))
         await call.hang_up()
         await media.close()
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bwlib.errors import NotAsExpected
 from bwlib.sandbox.bxml_player import NextEvent, Player, Recorded, target_of
 from bwlib.sandbox.bxml_reader import BxmlError, read
 from bwlib.sandbox.calls import common_fields, find_call, update_call
@@ -158,7 +159,13 @@ class CallFlow:
         except BxmlError as error:
             raise CallFailed(error.cause, str(error)) from error
         player = Player(leg, self._answer, self._keep_recording, self._sender.fetch)
-        return await player.run(verbs, reply.url)
+        try:
+            return await player.run(verbs, reply.url)
+        except NotAsExpected as error:  # the far end hung up in the middle of a verb: audio closes before the leg ends
+            log.info("call %s: %s", self.call_id, error.came_back)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(leg.ended.wait(), _ANSWER_PATIENCE_S)
+            return None
 
     async def _answer(self) -> None:
         assert self.leg is not None

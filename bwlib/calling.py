@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
 
-from bwlib.errors import BwlibError
+from bwlib.errors import BwlibError, Unavailable
 from bwlib.guide import Run
 from bwlib.models import CallRequest, Heard, Outcome, SipEvent
 from bwlib.phone import Phone
@@ -93,18 +93,17 @@ def _call(run: Run, name: str, title: str, place: Callable[[Phone], CallProof]) 
 
     def apply() -> Outcome[dict[str, str]]:
         info = run.on.pbx().info()
-        extension = run.settings.pbx
-        started = time.time()
-        with Phone(
-            (info.sip_host, info.sip_port), extension.extension, run.secret(extension.extension_secret)
-        ) as phone:
+        address, table, started = (info.sip_host, info.sip_port), run.settings.pbx, time.time()
+        mark = run.on.readback.last_id() if run.on.readback else 0
+        with Phone(address, table.extension, run.secret(table.extension_secret)) as phone:
             try:
                 phone.register()
                 proof = place(phone)
             except BwlibError as error:
-                _keep_ladder(run, name, title, phone.events, started, (info.sip_host, info.sip_port))
                 raise _with_cause(run, error, started) from error
-            _keep_ladder(run, name, title, phone.events, started, (info.sip_host, info.sip_port))
+            finally:
+                _keep_ladder(run, name, title, phone.events, started, address)
+                _keep_webhooks(run, name, mark)
         _keep_audio(run, name, proof)
         proofs.append(proof)
         return Outcome("passed", title, proof_facts(proof))
@@ -189,6 +188,16 @@ def _lanes(run: Run, events: Sequence[SipEvent], pbx: tuple[str, int], at_realm:
             if address not in lanes:
                 lanes[address] = run.on.realm_lane if realm_side else f"Phone {run.settings.pbx.extension}"
     return lanes
+
+
+def _keep_webhooks(run: Run, name: str, mark: int) -> None:
+    """Every webhook since the call began, also the first requests without credentials, with what was answered."""
+    if run.on.readback is None:
+        return
+    try:
+        run.record.append_webhooks(run.on.readback.webhooks(after_id=mark), name)
+    except Unavailable as error:  # the call's own error matters more
+        run.record.journal.append("note", step=name, note=f"webhooks could not be read: {error.came_back}")
 
 
 def _keep_audio(run: Run, name: str, proof: CallProof) -> None:

@@ -103,7 +103,7 @@ class Run:
                 dial=self.settings.test.dial,
                 user=wanted.callback_user,
                 password=wanted.callback_password,
-                on_exchange=self.record.append_exchange,
+                on_exchange=self.on.recorder,
                 verify=self.on.callback_ca or True,
             )
             facts = {
@@ -282,15 +282,14 @@ class Run:
 
     def step(self, name: str, plan: Callable[[], Outcome[T]], apply: Callable[[], Outcome[T]]) -> T | None:
         """Do or plan one step; write it down before and after; show it. Returns the object, None when there is none."""
-        started = time.monotonic()
+        started, before = time.monotonic(), len(self.on.recorder.ids)
         self.record.journal.append("step", step=name, notebook=self.notebook, status="running", mode=self.mode)
         try:
             outcome = apply() if self.writes else plan()
         except BaseException as error:
-            self._write_failure(name, error, time.monotonic() - started)
+            self._write_failure(name, error, time.monotonic() - started, self.on.recorder.ids[before:])
             raise
-        elapsed_s = time.monotonic() - started
-        self.note(name, outcome, elapsed_s)
+        self.note(name, outcome, time.monotonic() - started, exchanges=self.on.recorder.ids[before:])
         return outcome.found
 
     def note(self, name: str, outcome: Outcome[Any], elapsed_s: float = 0.0, **facts: object) -> None:
@@ -312,7 +311,7 @@ class Run:
         )
         show.show_outcome(outcome, status, elapsed_s)
 
-    def _write_failure(self, name: str, error: BaseException, elapsed_s: float) -> None:
+    def _write_failure(self, name: str, error: BaseException, elapsed_s: float, exchanges: list[str]) -> None:
         said = (
             {
                 "attempted": error.attempted,
@@ -329,6 +328,7 @@ class Run:
             notebook=self.notebook,
             status="failed",
             error=type(error).__name__,
+            exchanges=exchanges,
             elapsed_s=round(elapsed_s, 3),
             **said,
         )

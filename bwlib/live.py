@@ -16,7 +16,7 @@ from bwlib.errors import SettingsError
 from bwlib.record.run_record import RunRecord
 from bwlib.secret_references import is_reference
 from bwlib.settings import LIVE_API_URL, LIVE_TOKEN_URL, LIVE_VOICE_URL, Settings
-from bwlib.surroundings import Surroundings, named_application, once, recorder
+from bwlib.surroundings import Recorder, Surroundings, named_application, once
 
 if TYPE_CHECKING:
     from bwlib.bandwidth.client import Client
@@ -38,11 +38,13 @@ def live_surroundings(settings: Settings, record: RunRecord, secret: Callable[[s
     table = settings.application
     base = table.callback_url.rpartition("/")[0]
     readback, ears = _live_ears(settings, secret)
+    recorder = Recorder(record)
     return Surroundings(
         target="live",
         account_id=account_id,
         number=settings.bandwidth.number,
-        client=_live_client(settings, account_id, record, secret),
+        client=_live_client(settings, account_id, recorder, secret),
+        recorder=recorder,
         application=named_application(settings, secret),
         answer_url=f"{base}/answer" if readback else table.callback_url,
         disconnect_url=table.status_url or f"{base}/disconnect",
@@ -57,7 +59,7 @@ def live_surroundings(settings: Settings, record: RunRecord, secret: Callable[[s
     )
 
 
-def _live_client(settings: Settings, account_id: str, record: RunRecord, secret: Callable[[str], SecretStr]) -> Client:
+def _live_client(settings: Settings, account_id: str, recorder: Recorder, secret: Callable[[str], SecretStr]) -> Client:
     from bwlib.bandwidth.auth import BasicAuth, OAuth2
     from bwlib.bandwidth.client import Client
 
@@ -71,7 +73,7 @@ def _live_client(settings: Settings, account_id: str, record: RunRecord, secret:
         auth=BasicAuth(user, password) if account.auth == "basic" else OAuth2(user, password, token_url),
         api_url=api_url,
         voice_url=os.environ.get("BW_VOICE_URL", LIVE_VOICE_URL),
-        on_exchange=recorder(record),
+        on_exchange=recorder,
     )
 
 

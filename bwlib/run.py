@@ -27,7 +27,7 @@ from bwlib.settings import (
     load_settings,
     starter_site_file,
 )
-from bwlib.surroundings import Surroundings, named_application, once, recorder
+from bwlib.surroundings import Recorder, Surroundings, named_application, once
 from bwlib.widgets import show
 
 if TYPE_CHECKING:
@@ -185,6 +185,7 @@ def _on_sandbox(settings: Settings, record: RunRecord, secret: Callable[[str], S
 
     sandbox = control.start()
     address, edge = sandbox.readback, sandbox.edge
+    recorder = Recorder(record)
     for name, value in sandbox_secrets(sandbox):
         record.redactor.learn(name, value)
     return Surroundings(
@@ -196,8 +197,9 @@ def _on_sandbox(settings: Settings, record: RunRecord, secret: Callable[[str], S
             auth=OAuth2(sandbox.client_id, sandbox.client_secret, sandbox.token_url),
             api_url=sandbox.api_url,
             voice_url=sandbox.voice_url,
-            on_exchange=recorder(record),
+            on_exchange=recorder,
         ),
+        recorder=recorder,
         application=_sandbox_application(settings, address, secret),
         answer_url=f"{address.url}/answer",
         disconnect_url=f"{address.url}/disconnect",

@@ -35,6 +35,7 @@ class Surroundings:
     account_id: str
     number: str
     client: Client
+    recorder: Recorder
     application: Application
     answer_url: str
     disconnect_url: str
@@ -60,15 +61,18 @@ def named_application(settings: Settings, secret: Callable[[str], SecretStr]) ->
     )
 
 
-def recorder(record: RunRecord) -> Callable[[Exchange], None]:
-    """A listener that writes each HTTP exchange into the record; safe from several threads."""
-    lock = threading.Lock()
+class Recorder:
+    """Writes each HTTP exchange into the record, and remembers its id for the step that caused it. Thread-safe."""
 
-    def write(exchange: Exchange) -> None:
-        with lock:
-            record.append_exchange(exchange)
+    def __init__(self, record: RunRecord) -> None:
+        self._record = record
+        self._lock = threading.Lock()
+        self.ids: list[str] = []
 
-    return write
+    def __call__(self, exchange: Exchange) -> None:
+        with self._lock:
+            self._record.append_exchange(exchange)
+            self.ids.append(exchange.id)
 
 
 def once(make: Callable[[], Pbx]) -> Callable[[], Pbx]:

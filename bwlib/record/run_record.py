@@ -1,7 +1,7 @@
 """A run's folder: what was done, seen, heard and changed, written as it happens.
 
     runs/<site>/<utc>-<id>/
-      journal.jsonl  http.jsonl  sip.jsonl  ladder*.svg  ladder*.txt
+      journal.jsonl  http.jsonl  sip.jsonl  webhooks.jsonl  ladder*.svg  ladder*.txt
       audio/*.wav  config/before|after/*  notebooks/*.ipynb  manifest.json
 
 The record is evidence, not state: only undo reads it, and confirms what it read. A sealed run is never reopened.
@@ -19,11 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from bwlib.errors import RecordError
-from bwlib.models import Exchange, SipEvent
-from bwlib.record.journal import Journal, read_lines
+from bwlib.models import Exchange, SipEvent, Webhook
+from bwlib.record.journal import MANIFEST, Journal, encode_line, read_lines, refuse_sealed
 from bwlib.record.redact import Redactor
-
-MANIFEST = "manifest.json"
 
 
 class RunRecord:
@@ -71,9 +69,19 @@ class RunRecord:
                 },
             )
 
+    def append_webhooks(self, webhooks: Iterable[Webhook], call: str) -> None:
+        """The webhooks of one call and what the application answered, redacted, as lines of webhooks.jsonl."""
+        for hook in webhooks:
+            self._append_line("webhooks.jsonl", {**vars(hook), "call": call, "body": dict(hook.body)})
+
     def write_text(self, name: str, text: str) -> Path:
         """A text file of the record, redacted."""
-        return self._write(name, self.redactor.text(text).encode())
+        return self._write(name, self.redactor.text(text).encode("utf-8", "backslashreplace"))
+
+    def write_json(self, name: str, value: object, indent: int = 1) -> Path:
+        """A JSON file of the record, the strings in it redacted."""
+        text = json.dumps(self.redactor.value(value), sort_keys=True, indent=indent, ensure_ascii=False)
+        return self._write(name, text.encode("utf-8", "backslashreplace") + b"\n")
 
     def write_bytes(self, name: str, data: bytes) -> Path:
         """A binary file of the record (audio, pictures)."""
@@ -88,22 +96,24 @@ class RunRecord:
             self.write_text(f"config/{when}/{name.strip('/').replace('..', '_')}", text)
 
     def _append_line(self, name: str, facts: Mapping[str, object]) -> None:
-        text = self.redactor.text(json.dumps(facts, sort_keys=True, ensure_ascii=False, default=str))
+        refuse_sealed(self.folder)
+        line = encode_line(self.redactor.value(facts))
         try:
             descriptor = os.open(self.folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             with os.fdopen(descriptor, "ab") as stream:
                 fcntl.flock(stream, fcntl.LOCK_EX)
-                stream.write(text.encode() + b"\n")
+                stream.write(line + b"\n")
         except OSError as error:
             raise _unwritable(self.folder / name, error) from error
 
     def _write(self, name: str, data: bytes) -> Path:
         path = self.folder / name
+        refuse_sealed(self.folder)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             partial = path.with_name(path.name + ".partial")
-            partial.write_bytes(data)
-            partial.chmod(0o600)
+            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+                stream.write(data)
             partial.replace(path)
         except OSError as error:
             raise _unwritable(path, error) from error
@@ -120,7 +130,8 @@ def _unwritable(path: Path, error: OSError) -> RecordError:
 
 def start_run(runs_dir: Path, redactor: Redactor, **facts: object) -> RunRecord:
     """A new, empty run folder with the first line in its journal."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    # To the microsecond: the names of a site's runs sort in the order in which they began.
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     folder = runs_dir / f"{stamp}-{secrets.token_hex(3)}"
     try:
         folder.mkdir(mode=0o700, parents=True)

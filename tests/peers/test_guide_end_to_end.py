@@ -131,13 +131,28 @@ def test_the_ladder_shows_the_challenge_and_no_registration(first: Walk) -> None
 
 def test_the_record_is_whole_and_its_chain_holds(first: Walk) -> None:
     names = {path.relative_to(first.record).as_posix() for path in first.record.rglob("*") if path.is_file()}
-    for name in ("journal.jsonl", "http.jsonl", "sip.jsonl", "manifest.json", "notebooks/40_test_calls.ipynb"):
+    for name in (
+        "journal.jsonl",
+        "http.jsonl",
+        "sip.jsonl",
+        "webhooks.jsonl",
+        "manifest.json",
+        "notebooks/40_test_calls.ipynb",
+    ):
         assert name in names
     assert any(name.startswith("config/before/") for name in names)
     after = "".join(path.read_text() for path in (first.record / "config" / "after").rglob("*") if path.is_file())
     assert "outbound_auth" in after
     assert chain_faults(first.record / "journal.jsonl") == []
     assert manifest_faults(first.record) == []
+
+
+def test_each_step_names_the_exchanges_that_prove_it(first: Walk) -> None:
+    known = {json.loads(line)["id"] for line in (first.record / "http.jsonl").read_text().splitlines()}
+    for name in ("application", "realm", "sip_credential", "call_to_extension"):
+        cited = first.steps()[name]["exchanges"]
+        assert cited
+        assert set(cited) <= known  # type: ignore[call-overload]
 
 
 def secrets_of(home: Path) -> list[str]:

@@ -11,8 +11,9 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from bwlib.errors import NotAsExpected
 from bwlib.sandbox.bxml_player import NextEvent, Player, Recorded, target_of
@@ -149,7 +150,8 @@ class CallFlow:
         self._tag = event.tag if event.tag is not None else self._tag
         body = {**self._event(event.event_type), **event.fields}
         try:
-            reply = await self._sender.ask(body, event.target, event.fallback, self._plan.callback_timeout_s)
+            target = self._with_credentials(event.target)
+            reply = await self._sender.ask(body, target, event.fallback, self._plan.callback_timeout_s)
         except Undeliverable as error:
             raise CallFailed("callback-error", str(error)) from error
         if not reply.body.strip() and self._state.switch("empty_bxml_body") == "hangup":
@@ -166,6 +168,14 @@ class CallFlow:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(leg.ended.wait(), _ANSWER_PATIENCE_S)
             return None
+
+    def _with_credentials(self, target: Target) -> Target:
+        """A verb's URL without credentials of its own gets those of the first URL, if it is on the same origin."""
+        first = self._plan.first.target
+        inherits = self._state.switch("callback_credentials") == "inherit" and target.user is None
+        if not inherits or urlsplit(target.url)[:2] != urlsplit(first.url)[:2]:
+            return target
+        return replace(target, user=first.user, password=first.password)
 
     async def _answer(self) -> None:
         assert self.leg is not None

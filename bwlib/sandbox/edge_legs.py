@@ -61,7 +61,7 @@ class InboundLeg(_Leg):
 
     async def answer(self) -> None:
         """200, then audio once it is ACKed. Raises CallFailed when the caller was faster to leave."""
-        if not self._call.answer(self._answer_sdp):
+        if not self._call.answered and not self._call.answer(self._answer_sdp):
             raise CallFailed("cancel", "")
         waits = {asyncio.ensure_future(self._call.acked.wait()), asyncio.ensure_future(self._call.ended.wait())}
         try:
@@ -72,19 +72,27 @@ class InboundLeg(_Leg):
         if not self._call.acked.is_set():
             raise CallFailed("error", "the answer was never acknowledged")
         self.answered.set()
+        await self._begin_audio()
+
+    async def _begin_audio(self) -> None:
+        if self._opening is not None or self._call.ended.is_set():
+            return
         try:
             if self._offerless:
                 self.media.accept(self._call.remote_sdp)
         except SdpError as error:
             raise CallFailed("error", f"no audio can be agreed on: {error}") from error
-        if not self._call.ended.is_set():
-            await self._open_media()
+        await self._open_media()
 
     async def hang_up(self) -> None:
         self._spawn(self._call.hang_up())
 
     async def reject(self, code: int) -> None:
-        self._call.reject(code)
+        """Refuse an unanswered call; one that is just being answered is hung up."""
+        if self._call.answered:
+            await self.hang_up()
+        else:
+            self._call.reject(code)
 
     def _reinvited(self, offer: str) -> str:
         return self.media.answer(offer) if offer else self._call.local_sdp

@@ -110,6 +110,7 @@ class Running:
     async def finish(self) -> None:
         (self.directory / "state.json").unlink(missing_ok=True)
         await self.switchboard.close()
+        await self.sender.close()  # first: readback waits for our connections to end
         children = [child for child in (self.control.pbx, self.readback) if child is not None]
         for child in children:
             child.ask_to_stop()
@@ -117,7 +118,6 @@ class Running:
         if self.serving is not None:
             await self.serving
         await self.edge.stop()
-        await self.sender.close()
         for child in children:
             child.stop()
         self.state.close()

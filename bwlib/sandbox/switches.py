@@ -67,6 +67,13 @@ SWITCHES: tuple[Switch, ...] = (
         "empty_bxml_body", "hangup", ("hangup", "invalid-bxml"), "a 2xx with an empty body to a BXML event", WEBHOOKS
     ),
     Switch(
+        "callback_credentials",
+        "own-only",
+        ("own-only", "inherit"),
+        "a BXML verb's URL gets the verb's credentials only, or on the same origin those of the application or call",
+        NOT_PUBLIC,
+    ),
+    Switch(
         "unanswered_hangup_status",
         "603",
         ("480", "486", "503", "603"),

@@ -12,20 +12,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from peers import asterisk
 from pydantic import SecretStr
 
-from bwlib.errors import PbxUnreachable
 from bwlib.heard import find
 from bwlib.models import Extension, OutboundRoute, SipEvent, Trunk
 from bwlib.pbx.ami import Ami
 from bwlib.pbx.asterisk import AsteriskPbx
-from bwlib.pbx.asterisk_bundle import obtain
 from bwlib.sandbox import pbx as stage_of
 from bwlib.sip.agent import Agent, IncomingCall, OutboundCall
 from bwlib.sip.digest import Credentials, DigestServer, ha1
 from bwlib.sip.media import Media
 from bwlib.sip.message import Request, parse_message
 from bwlib.sip.sdp import negotiate, offer
+
+pytestmark = pytest.mark.peer
 
 REALM = "acme-1a2b3c.auth.bandwidth.test"
 NUMBER = "+19195550100"
@@ -50,11 +51,7 @@ EDGE_HOST, PHONE_HOST, STRANGER_HOST = (
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stage_of.PbxStage]:
-    try:
-        binary = obtain()
-    except PbxUnreachable as error:
-        pytest.skip(f"no Asterisk can be had here: {error.came_back}")
-    stage = stage_of.write_base_config(tmp_path_factory.mktemp("pbx"), binary)
+    stage = stage_of.write_base_config(tmp_path_factory.mktemp("pbx"), asterisk())
     process = stage_of.start(stage)
     yield stage
     stage_of.stop(process)

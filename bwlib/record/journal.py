@@ -20,6 +20,8 @@ from bwlib.errors import RecordError
 from bwlib.record.redact import Redactor
 
 FIRST_PREVIOUS = "0" * 64
+MANIFEST = "manifest.json"  # beside the journal once the run is sealed
+ENVELOPE = frozenset({"seq", "prev", "at", "mono_s", "pid", "kind", "after_fragment_bytes"})
 
 
 def utc_now() -> str:
@@ -37,8 +39,11 @@ class Journal:
     def append(self, kind: str, **facts: object) -> dict[str, Any]:
         """Write one line and return it. It is on the disk when this returns.
 
-        Raises: RecordError when the disk refuses it: what cannot be recorded must not go on unrecorded.
+        Raises: RecordError when the run is sealed, when the last line is no journal line, or when the disk refuses it:
+        what cannot be recorded must not go on unrecorded. ValueError for a fact that has a name of the line's own.
         """
+        if ENVELOPE & facts.keys():
+            raise ValueError(f"a journal line has its own {', '.join(sorted(ENVELOPE & facts.keys()))}")
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
             with os.fdopen(descriptor, "r+b") as stream:
@@ -52,22 +57,23 @@ class Journal:
             ) from error
 
     def _append_locked(self, stream: Any, kind: str, facts: Mapping[str, object]) -> dict[str, Any]:
+        refuse_sealed(self.path.parent)
         data = stream.read()
         whole, newline, fragment = data.rpartition(b"\n")
         last = whole.rpartition(b"\n")[2] if newline else b""
         end = len(whole) + len(newline)
         line: dict[str, Any] = {
-            "seq": (json.loads(last)["seq"] + 1) if last else 1,
-            "prev": hashlib.sha256(last).hexdigest() if last else FIRST_PREVIOUS,
+            "seq": self._number(last) + 1 if newline else 1,
+            "prev": hashlib.sha256(last).hexdigest() if newline else FIRST_PREVIOUS,
             "at": utc_now(),
             "mono_s": round(time.monotonic(), 6),
             "pid": os.getpid(),
             "kind": kind,
-            **facts,
+            **self._redactor.value(facts),
         }
         if fragment:
             line["after_fragment_bytes"] = len(fragment)
-        encoded = self._encode(line)
+        encoded = encode_line(line)
         stream.seek(end)
         stream.truncate()
         stream.write(encoded + b"\n")
@@ -76,25 +82,59 @@ class Journal:
         read: dict[str, Any] = json.loads(encoded)
         return read
 
-    def _encode(self, line: Mapping[str, object]) -> bytes:
-        text = json.dumps(line, sort_keys=True, ensure_ascii=False, default=str)
-        return self._redactor.text(text).encode()
+    def _number(self, line: bytes) -> int:
+        try:
+            return int(json.loads(line)["seq"])
+        except (ValueError, KeyError, TypeError):
+            raise RecordError(
+                f"write to {self.path}",
+                "its last line is not a journal line: somebody else wrote there",
+                "keep the run as it is, and start a new one",
+            ) from None
 
     def lines(self) -> list[dict[str, Any]]:
         """All whole lines, oldest first."""
         return list(read_lines(self.path))
 
 
+def encode_line(line: Mapping[str, object]) -> bytes:
+    """One line of JSON, in UTF-8; what UTF-8 cannot carry (half a surrogate pair) stays a JSON escape."""
+    return json.dumps(line, sort_keys=True, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
+
+
+def refuse_sealed(folder: Path) -> None:
+    """Raise RecordError when the run in `folder` is sealed: nothing is added to it any more."""
+    if (folder / MANIFEST).exists():
+        raise RecordError(
+            f"write to the run {folder}",
+            "it is sealed, and a sealed run is never reopened",
+            "open a new run: run the notebook again from its binding cell",
+        )
+
+
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a journal; a fragment at the end is left out."""
+    """The whole lines of a journal; a fragment at the end is left out.
+
+    Raises: RecordError for a line that is not a journal line.
+    """
     if not path.exists():
         return
-    for raw in path.read_bytes().split(b"\n")[:-1]:
-        yield json.loads(raw)
+    for number, raw in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            line = json.loads(raw)
+        except ValueError:
+            line = None
+        if not isinstance(line, dict) or "kind" not in line:
+            raise RecordError(
+                f"read {path}", f"line {number} is not a journal line", "do not rely on this run; keep it as it is"
+            )
+        yield line
 
 
 def chain_faults(path: Path) -> list[str]:
     """What is wrong with a journal's chain, one sentence each; empty when it holds."""
+    if not path.exists():
+        return ["there is none"]
     faults = []
     previous, expected = FIRST_PREVIOUS, 1
     data = path.read_bytes()

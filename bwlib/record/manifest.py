@@ -5,17 +5,20 @@ A sealed run is checked with stock tools: `sha256sum` on the files, any JSON rea
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from bwlib.errors import RecordError
-from bwlib.record.journal import chain_faults, read_lines, utc_now
-from bwlib.record.run_record import MANIFEST, RunRecord, run_folders
+from bwlib.record.journal import MANIFEST, chain_faults, read_lines, utc_now
+from bwlib.record.run_record import RunRecord, run_folders
 
 # The vendor guide this runbook follows: its title, the day it was read, its headings (not its sentences).
 GUIDE = {
@@ -45,9 +48,14 @@ def seal(record: RunRecord, **facts: object) -> Path:
             f"seal {record.folder}", "it is sealed already", "start a new run; a sealed one is never reopened"
         )
     _refuse_broken_journal(record)
+    _refuse_secrets(record)
+    with _one_seal_at_a_time(record.folder.parent):
+        return _write_manifest(record, facts)
+
+
+def _write_manifest(record: RunRecord, facts: Mapping[str, object]) -> Path:
     status = run_status(record.folder)
     record.journal.append("run_sealed", status=status, **facts)
-    _refuse_secrets(record)
     manifest = {
         "format": "bw-runbook record 1",
         "run": record.folder.name,
@@ -61,8 +69,15 @@ def seal(record: RunRecord, **facts: object) -> Path:
         "files": file_digests(record.folder),
         **facts,
     }
-    text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False, default=str)
-    return record.write_text(MANIFEST, text + "\n")
+    return record.write_json(MANIFEST, manifest)
+
+
+@contextmanager
+def _one_seal_at_a_time(runs_dir: Path) -> Iterator[None]:
+    """Two runs of a site that end at once must not both follow the same run: the second follows the first."""
+    with (runs_dir / ".seal.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def run_status(folder: Path) -> str:
@@ -94,7 +109,7 @@ def manifest_faults(folder: Path) -> list[str]:
     if not path.exists():
         return ["the run is not sealed: there is no manifest"]
     try:
-        wanted: dict[str, str] = json.loads(path.read_bytes())["files"]
+        wanted = dict(json.loads(path.read_bytes())["files"])
     except (ValueError, KeyError, TypeError):
         return ["the manifest cannot be read"]
     found = file_digests(folder)
@@ -128,11 +143,23 @@ def _refuse_secrets(record: RunRecord) -> None:
 
 
 def _previous(folder: Path) -> dict[str, Any] | None:
-    """The site's newest sealed run before this one, by the hash of its manifest."""
-    for other in reversed(run_folders(folder.parent)):
-        if other.name < folder.name and (other / MANIFEST).exists():
-            return {"run": other.name, "manifest_sha256": hashlib.sha256((other / MANIFEST).read_bytes()).hexdigest()}
-    return None
+    """The run of this site that was sealed last, by the hash of its manifest. A run may end before an older one."""
+    sealed = []
+    for other in run_folders(folder.parent):
+        if (other / MANIFEST).exists():
+            data = (other / MANIFEST).read_bytes()
+            sealed.append((_sealed_at(data), other.name, hashlib.sha256(data).hexdigest()))
+    if not sealed:
+        return None
+    _, name, digest = max(sealed)
+    return {"run": name, "manifest_sha256": digest}
+
+
+def _sealed_at(manifest: bytes) -> str:
+    try:
+        return str(json.loads(manifest)["sealed_at"])
+    except (ValueError, KeyError, TypeError):
+        return ""  # spoilt since; what it was cannot be followed
 
 
 def _last_line_digest(folder: Path) -> str:

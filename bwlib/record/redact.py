@@ -1,8 +1,8 @@
 """Keep secrets out of whatever is written: known values in every form we know, and fields that are always secret.
 
 A `Redactor` knows the secrets of this run (passwords, tokens, HA1) and replaces each of their forms: plain, URL, JSON,
-HTML, hex and base64 at all three alignments. What it cannot see is text that somebody transformed on purpose; the
-first line of defence is that secrets are references and `SecretStr`, this is the net below it.
+HTML, Python, hex and base64 at all three alignments. What it cannot see is text that somebody transformed on purpose;
+the first line of defence is that secrets are references and `SecretStr`, this is the net below it.
 """
 
 from __future__ import annotations
@@ -11,25 +11,43 @@ import base64
 import html
 import json
 import re
+import string
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 MINIMUM_LENGTH = 6
 
-# Always secret by their place, whoever's they are. RFC 7616 `response`, Bandwidth's Hash1/Hash1b, OAuth2 tokens.
+# Already masked, by us or by the HTTP client: what stands there is no secret any more.
+_SEEN = r"(?!«redacted|\[redacted\])"
+_OPEN, _CLOSE = r"(?:<|&lt;)", r"(?:>|&gt;)"
+# Always secret by their place, whoever's they are: (name, where). Only the last group of each is the secret.
+# RFC 7616 `response` (RFC 7615 `rspauth`), Bandwidth's Hash1/Hash1b and callback Password, OAuth2 tokens.
+# A quote may carry any number of backslashes: JSON within JSON within a notebook.
 _PLACES = (
-    (re.compile(r'(\bresponse\s*=\s*\\?"?)[0-9a-fA-F]{32}'), r"\1«redacted:digest-response»"),
-    (re.compile(r"(<(Hash1b?)>)[^<]*(</)"), r"\1«redacted:\2»\3"),
-    # BXML's username/password attributes for a callback URL, as they are and inside JSON
-    (re.compile(r'(\b(?:fallbackP|p)assword=\\?")[^"\\]*'), r"\1«redacted:password»"),
-    (re.compile(r"(<Password>)[^<]*(</)"), r"\1«redacted:password»\2"),
-    (re.compile(r'(\\?"access_token\\?"\s*:\s*\\?")[^"\\]+'), r"\1«redacted:token»"),
+    ("digest-response", re.compile(r"(\b(?:response|rspauth)\s*=\s*(?:\\*\")?)([0-9a-fA-F]{32,})")),
+    ("hash", re.compile(rf"({_OPEN}(?:\w+:)?Hash1b?(?:\s[^<>]*)?{_CLOSE}){_SEEN}([^<&]+)(?=</|&lt;/)")),
+    ("password", re.compile(rf"({_OPEN}(?:\w+:)?Password(?:\s[^<>]*)?{_CLOSE}){_SEEN}([^<]+?)(?=</|&lt;/)")),
+    # BXML's username/password attributes for a callback URL, as they are, inside JSON and inside HTML
     (
-        re.compile(r'((?<![-\w])authorization\\?"?\s*[:=]\s*\\?"?(?:Basic|Bearer)\s+)[A-Za-z0-9._~+/=-]+', re.I),
-        r"\1«redacted»",
+        "password",
+        re.compile(rf"(\b(?:fallbackP|p)assword=(?:\\*\"|&quot;|&#34;)){_SEEN}([^\"\\&<]+)"),
+    ),
+    ("token", re.compile(rf"(\\*\"access_token\\*\"\s*:\s*\\*\"){_SEEN}([^\"\\]+)")),
+    (
+        "authorization",
+        re.compile(
+            r"((?<![-\w])authorization(?:\\*[\"'])?\s*[:=]\s*(?:\\*[\"'])?(?:Basic|Bearer)\s+)([A-Za-z0-9._~+/=-]+)",
+            re.I,
+        ),
     ),
 )
+# The same places where a dict, not a text, says the name.
+_PLACE_NAMES = {"access_token": "token", "authorization": "authorization"}
+# What quote() may be told to leave alone: nothing, "/", JavaScript's encodeURIComponent, the sub-delims of RFC 3986.
+_UNQUOTED = ("", "/", "-_.!~*'()", "!$&'()*+,;=:@", "!$&'()*+,;=:@/?")
+_JSON_IN_JSON = 3
 
 
 def forms_of(secret: str) -> set[str]:
@@ -37,17 +55,48 @@ def forms_of(secret: str) -> set[str]:
     raw = secret.encode()
     forms = {
         secret,
-        quote(secret, safe=""),
-        quote(secret),
-        quote_plus(secret),
-        json.dumps(secret)[1:-1],
-        json.dumps(json.dumps(secret)[1:-1])[1:-1],
-        html.escape(secret),
+        secret.replace(";", "\\;"),  # Asterisk's configuration files
+        repr(secret)[1:-1],
+        repr(raw)[2:-1],
         raw.hex(),
         raw.hex().upper(),
     }
-    forms |= _base64_cores(raw)
+    if set(secret) <= set(string.hexdigits):  # a hash: its case says nothing
+        forms |= {secret.lower(), secret.upper()}
+    forms |= _url_forms(secret) | _html_forms(secret) | _base64_cores(raw)
+    forms |= {written for form in set(forms) for written in _json_forms(form)}
     return {form for form in forms if len(form) >= MINIMUM_LENGTH}
+
+
+def _url_forms(secret: str) -> set[str]:
+    forms = {quote(secret, safe=safe) for safe in _UNQUOTED} | {quote_plus(secret)}
+    return forms | {re.sub("%[0-9A-F]{2}", lambda match: match.group().lower(), form) for form in forms}
+
+
+def _html_forms(secret: str) -> set[str]:
+    """html.escape, XML text and attributes, and Jinja's numeric quotes."""
+    text = html.escape(secret, quote=False)
+    return {
+        html.escape(secret),
+        text,
+        text.replace('"', "&quot;"),
+        text.replace('"', "&quot;").replace("'", "&apos;"),
+        text.replace('"', "&#34;").replace("'", "&#39;"),
+    }
+
+
+def _json_forms(text: str) -> set[str]:
+    """As it stands in JSON, in JSON within JSON, and so on; with and without \\u for what is not ASCII."""
+    forms: set[str] = set()
+    level = {text}
+    for _ in range(_JSON_IN_JSON):
+        level = {json.dumps(form, ensure_ascii=ascii_only)[1:-1] for form in level for ascii_only in (True, False)}
+        forms |= level
+    plain = json.dumps(text)[1:-1]
+    for_scripts = plain
+    for character in "<>&'":
+        for_scripts = for_scripts.replace(character, f"\\u{ord(character):04x}")
+    return forms | {for_scripts, plain.replace("/", "\\/")}
 
 
 def _base64_cores(raw: bytes) -> set[str]:
@@ -66,6 +115,7 @@ class Redactor:
     """Replaces secrets in text. Thread-safe; `learn` may be called at any time."""
 
     def __init__(self) -> None:
+        self._secrets: set[str] = set()
         self._names: dict[str, str] = {}
         self._pattern: re.Pattern[str] | None = None
         self._lock = threading.Lock()
@@ -74,28 +124,55 @@ class Redactor:
         """Remember a secret under the name shown in its place. Shorter than 6 characters is not a secret."""
         if len(secret) < MINIMUM_LENGTH:
             return
+        # The name is put inside JSON, XML and HTML: nothing in it may end a string or begin an element.
+        shown = re.sub(r"[^\w .:/@+-]", "_", name)
         with self._lock:
-            if secret in self._names:
+            if secret in self._secrets:
                 return
+            self._secrets.add(secret)
             for form in forms_of(secret):
-                self._names.setdefault(form, name)
+                self._names.setdefault(form, shown)
             longest_first = sorted(self._names, key=len, reverse=True)
             self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     def text(self, text: str) -> str:
         """The same text with every known secret, and every always-secret field, replaced."""
         if self._pattern is not None:
-            text = self._pattern.sub(lambda match: f"«redacted:{self._names[match.group()]}»", text)
-        for place, replacement in _PLACES:
-            text = place.sub(replacement, text)
+            text = self._pattern.sub(lambda match: _mask(self._names[match.group()]), text)
+        for name, place in _PLACES:
+            text = place.sub(rf"\g<1>{_mask(name)}", text)
         return text
 
+    def value(self, value: Any) -> Any:
+        """The same JSON-like value with the strings in it redacted. Keys and numbers stay: it remains what it was.
+
+        What is no JSON (a path, a date) becomes its text.
+        """
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {key: self._member(str(key), inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(inner) for inner in value]
+        return self.text(str(value))
+
+    def _member(self, key: str, value: Any) -> Any:
+        name = _PLACE_NAMES.get(key.lower())
+        secret = name is not None and isinstance(value, str) and "redacted" not in value
+        return _mask(str(name)) if secret else self.value(value)
+
     def findings(self, data: bytes) -> list[str]:
-        """Names of the secrets that stand in `data` in any form; never the values."""
-        if self._pattern is None:
-            return []
+        """Names of what `text` would replace in `data`; never the values."""
         text = data.decode("utf-8", errors="replace")
-        return sorted({self._names[match.group()] for match in self._pattern.finditer(text)})
+        with self._lock:
+            known = dict(self._names)
+        # One search per form: much faster on large files than one pattern of all forms.
+        found = {name for form, name in known.items() if form in text}
+        return sorted(found | {name for name, place in _PLACES if place.search(text)})
+
+
+def _mask(name: str) -> str:
+    return f"«redacted:{name}»"
 
 
 def redactor_for(secrets: Iterable[tuple[str, str]]) -> Redactor:

@@ -110,7 +110,7 @@ class RunRecord:
         path = self.folder / name
         refuse_sealed(self.folder)
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_private(path.parent)
             partial = path.with_name(path.name + ".partial")
             with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
                 stream.write(data)
@@ -118,6 +118,13 @@ class RunRecord:
         except OSError as error:
             raise _unwritable(path, error) from error
         return path
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder and what is missing above it, each 0700: mkdir gives its mode to the last one only."""
+    for missing in reversed([folder, *folder.parents]):
+        if not missing.exists():
+            missing.mkdir(mode=0o700, exist_ok=True)
 
 
 def _unwritable(path: Path, error: OSError) -> RecordError:
@@ -134,7 +141,7 @@ def start_run(runs_dir: Path, redactor: Redactor, **facts: object) -> RunRecord:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     folder = runs_dir / f"{stamp}-{secrets.token_hex(3)}"
     try:
-        folder.mkdir(mode=0o700, parents=True)
+        _make_private(folder)
     except OSError as error:
         raise _unwritable(folder, error) from error
     record = RunRecord(folder, redactor)
@@ -144,7 +151,7 @@ def start_run(runs_dir: Path, redactor: Redactor, **facts: object) -> RunRecord:
 
 def join_or_start_run(runs_dir: Path, redactor: Redactor, **facts: object) -> RunRecord:
     """The site's unsealed interactive run, or a new one. Two notebooks opened at once get the same one."""
-    runs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(runs_dir)
     with (runs_dir / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for folder in reversed(run_folders(runs_dir)):

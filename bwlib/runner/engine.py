@@ -8,19 +8,22 @@ before and after it ran: pending, running, passed, failed, died, timed_out, skip
 from __future__ import annotations
 
 import asyncio
-import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbformat import NotebookNode
+from nbformat.notebooknode import from_dict
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager
 
 # Generous for a notebook that waits for a realm and two calls; never "for ever".
 START_TIMEOUT_S = 60
 CELL_TIMEOUT_S = 300
+# The longest path of a UNIX socket on Linux and macOS alike, its closing NUL and "-1" to "-5" left out.
+_SOCKET_PATH = 100
 
 OnCell = Callable[[int, str, str], None]
 """Told (cell index, status, reason) before and after each cell."""
@@ -30,16 +33,16 @@ def _ignore(index: int, status: str, reason: str) -> None:
     """Without a journal the notebook's own metadata is the only place."""
 
 
-def _as_it_is(text: str) -> str:
+def _as_it_is(value: Any) -> Any:
     """Without a redactor nothing is known to be secret."""
-    return text
+    return value
 
 
 class TruthfulManager(NotebookExecutionManager):  # type: ignore[misc]  # papermill has no types
     """papermill's manager without its kindness: a cell that did not finish is never called completed."""
 
     on_cell: OnCell = staticmethod(_ignore)
-    redact: Callable[[str], str] = staticmethod(_as_it_is)
+    redact: Callable[[Any], Any] = staticmethod(_as_it_is)
 
     def notebook_start(self, **kwargs: Any) -> None:
         for cell in self.nb.cells:
@@ -52,11 +55,12 @@ class TruthfulManager(NotebookExecutionManager):  # type: ignore[misc]  # paperm
         if cell.cell_type == "code":
             self.on_cell(index, status, reason)
 
-    def cell_complete(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
-        # Before papermill writes the notebook to the disk.
-        if cell.get("outputs"):
-            cell.outputs = [NotebookNode(output) for output in json.loads(self.redact(json.dumps(cell.outputs)))]
-        super().cell_complete(cell, cell_index=cell_index, **kwargs)
+    def save(self, **kwargs: Any) -> None:
+        """Every way to the disk leads through here, papermill's autosave in the middle of a cell too."""
+        for cell in self.nb.cells:
+            if cell.get("outputs"):
+                cell.outputs = from_dict(self.redact(cell.outputs))  # type: ignore[no-untyped-call]
+        super().save(**kwargs)
 
     def notebook_complete(self, **kwargs: Any) -> None:
         unfinished = [cell for cell in self.nb.cells if cell.metadata["bw"]["status"] not in ("passed", "skipped")]
@@ -70,7 +74,21 @@ class TruthfulManager(NotebookExecutionManager):  # type: ignore[misc]  # paperm
 
 
 class RecordingClient(PapermillNotebookClient):  # type: ignore[misc]
-    """Runs the cells one by one and says the truth about each."""
+    """Runs the cells one by one and says the truth about each.
+
+    sockets: where the kernel's sockets are made, as files that only this user can open, instead of TCP ports that
+    every user of the machine can reach (and that two runs at once can both have been given).
+    """
+
+    def __init__(self, nb_man: TruthfulManager, *, sockets: str, **kwargs: Any) -> None:
+        super().__init__(nb_man, **kwargs)
+        self._sockets = os.path.join(sockets, "k")
+
+    def create_kernel_manager(self) -> Any:
+        manager = super().create_kernel_manager()
+        if len(os.fsencode(self._sockets)) <= _SOCKET_PATH:  # else TCP: a path too long for a socket
+            manager.transport, manager.ip = "ipc", self._sockets
+        return manager
 
     def papermill_execute_cells(self) -> None:
         for index, cell in enumerate(self.nb.cells):
@@ -112,7 +130,7 @@ class RecordingClient(PapermillNotebookClient):  # type: ignore[misc]
 
 
 class RecordingEngine(Engine):  # type: ignore[misc]
-    """papermill's engine interface. Extra arguments: kernel_env, on_cell (the journal), redact (outputs)."""
+    """papermill's engine interface. Extra arguments: kernel_env, on_cell (the journal), redact (a JSON-like value)."""
 
     @classmethod
     def execute_notebook(
@@ -154,13 +172,27 @@ class RecordingEngine(Engine):  # type: ignore[misc]
         **kwargs: Any,
     ) -> Any:
         kwargs.pop("input_path", None)
-        client = RecordingClient(
-            nb_man,
-            kernel_name=kernel_name,
-            startup_timeout=start_timeout,
-            timeout=execution_timeout or CELL_TIMEOUT_S,
-            log_output=log_output,
-            coalesce_streams=True,
-            **kwargs,
-        )
-        return client.execute(**({"env": dict(kernel_env)} if kernel_env is not None else {}))
+        with TemporaryDirectory(prefix="bw-") as sockets:
+            client = RecordingClient(
+                nb_man,
+                sockets=sockets,
+                kernel_name=kernel_name,
+                startup_timeout=start_timeout,
+                timeout=execution_timeout or CELL_TIMEOUT_S,
+                log_output=log_output,
+                coalesce_streams=True,
+                **kwargs,
+            )
+            return client.execute(**({"env": dict(kernel_env)} if kernel_env is not None else {}))
+
+
+def stopped_at(notebook: Any) -> tuple[int, str] | None:
+    """(cell index, reason) of the first code cell that did not pass; None when all did.
+
+    papermill itself takes SystemExit(0) for success, whatever was still to come.
+    """
+    for index, cell in enumerate(notebook.cells):
+        told = cell.metadata.get("bw", {})
+        if cell.cell_type == "code" and told.get("status") != "passed":
+            return index, str(told.get("reason", ""))
+    return None

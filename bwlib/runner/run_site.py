@@ -6,11 +6,12 @@ Status is our own: it comes from the journal, which is written before and after 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,15 @@ from papermill.engines import papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import execute_notebook
 
-from bwlib.errors import RecordError, SettingsError
+from bwlib import errors
+from bwlib.errors import BwlibError, RecordError, SettingsError
 from bwlib.record.journal import read_lines
 from bwlib.record.manifest import run_status, seal
 from bwlib.record.redact import Redactor
 from bwlib.record.run_record import RunRecord, start_run
-from bwlib.runner.engine import CELL_TIMEOUT_S, START_TIMEOUT_S, RecordingEngine
+from bwlib.runner.engine import CELL_TIMEOUT_S, START_TIMEOUT_S, RecordingEngine, stopped_at
+
+log = logging.getLogger(__name__)
 
 GUIDE_NOTEBOOKS = ("00_start", "10_application", "20_sip_credentials", "30_pbx", "40_test_calls")
 UNDO_NOTEBOOK = "90_undo"
@@ -95,16 +99,36 @@ def run_site(
     record = start_run(runs_dir, redactor, site_file=str(site_file), notebooks=list(notebooks), engine="bw", **facts)
     (record.folder / "notebooks").mkdir(mode=0o700)
     said = _Follow(record, tell)
+    secrets = _Secrets(record, learn_secrets)
     failed = False
     with _sigterm_interrupts():
         for name in notebooks:
             if failed:
                 record.journal.append("notebook", notebook=name, status="skipped", reason="an earlier notebook failed")
                 continue
-            one = _OneNotebook(record, name, site_file, parameters, learn_secrets, said.catch_up)
+            one = _OneNotebook(record, name, site_file, parameters, secrets, said.catch_up)
             failed = not one.run(start_timeout_s, cell_timeout_s)
             said.catch_up()
-    return _close(record, learn_secrets, said, facts)
+    return _close(record, secrets, said, facts)
+
+
+@dataclass
+class _Secrets:
+    """What the record's redactor must know, and why the last attempt to learn it failed ("" when it did not)."""
+
+    record: RunRecord
+    learn_secrets: Callable[[RunRecord], None]
+    fault: str = ""
+
+    def learn(self) -> None:
+        """Never raises: an unreadable secret fails its own notebook, and afterwards the seal."""
+        try:
+            self.learn_secrets(self.record)
+        except Exception as error:
+            self.fault = f"{error.attempted}: {error.came_back}" if isinstance(error, BwlibError) else repr(error)
+            log.warning("could not learn the site's secrets: %s", self.fault)
+        else:
+            self.fault = ""
 
 
 @dataclass
@@ -113,16 +137,16 @@ class _OneNotebook:
     name: str
     site_file: Path
     parameters: Mapping[str, object]
-    learn_secrets: Callable[[RunRecord], None]
+    secrets: _Secrets
     catch_up: Callable[[], None]
 
     def run(self, start_timeout_s: int, cell_timeout_s: int) -> bool:
         """Run it; say whether it passed. What happened is in the journal, whatever it was."""
         self._write("running")
         try:
-            self._execute(start_timeout_s, cell_timeout_s)
+            stopped = stopped_at(self._execute(start_timeout_s, cell_timeout_s))
         except PapermillExecutionError as error:
-            self._write("failed", f"{error.ename} in cell {error.exec_count}")
+            self._write_error(error)
         except DeadKernelError:
             self._write("died", "the kernel died")
         except CellTimeoutError:
@@ -137,17 +161,19 @@ class _OneNotebook:
         except Exception as error:
             self._write("failed", f"{type(error).__name__}: {error}")
         else:
-            self._write("passed")
-            return True
+            if stopped is None:
+                self._write("passed")
+                return True
+            self._write("failed", f"{stopped[1] or 'it stopped'} in cell {stopped[0]}: what follows did not run")
         finally:
             self._redact_output()
         return False
 
-    def _execute(self, start_timeout_s: int, cell_timeout_s: int) -> None:
+    def _execute(self, start_timeout_s: int, cell_timeout_s: int) -> Any:
         source = notebooks_folder() / f"{self.name}.ipynb"
         known = parameters_of(source)
         papermill_engines.register("bw", RecordingEngine)
-        execute_notebook(
+        return execute_notebook(
             str(source),
             str(self._output),
             parameters={name: value for name, value in self.parameters.items() if name in known},
@@ -159,7 +185,7 @@ class _OneNotebook:
             execution_timeout=cell_timeout_s,
             kernel_env={**os.environ, "BW_RUNBOOK_RUN": str(self.record.folder)},
             on_cell=self._on_cell,
-            redact=self._redact,
+            redact=self.record.redactor.value,
         )
 
     @property
@@ -167,20 +193,40 @@ class _OneNotebook:
         return self.record.folder / "notebooks" / f"{self.name}.ipynb"
 
     def _on_cell(self, index: int, status: str, reason: str) -> None:
+        if status != "running":
+            self.secrets.learn()  # what the cell made must be known before its outputs are written
         self.record.journal.append("cell", notebook=self.name, cell=index, status=status, reason=reason)
         self.catch_up()
 
-    def _redact(self, text: str) -> str:
-        self.learn_secrets(self.record)
-        return self.record.redactor.text(text)
-
     def _redact_output(self) -> None:
         """papermill writes the notebook once more after a failure; nothing of it may stay unredacted."""
-        if self._output.exists():
-            self.record.write_text(f"notebooks/{self.name}.ipynb", self._redact(self._output.read_text()))
+        if not self._output.exists():
+            return
+        self.secrets.learn()
+        text = self._output.read_text(encoding="utf-8", errors="replace")
+        name = f"notebooks/{self.name}.ipynb"
+        try:
+            self.record.write_json(name, json.loads(text))
+        except ValueError:  # cut off in the middle of a write
+            self.record.write_text(name, text)
 
-    def _write(self, status: str, reason: str = "") -> None:
-        self.record.journal.append("notebook", notebook=self.name, status=status, reason=reason)
+    def _write(self, status: str, reason: str = "", **facts: object) -> None:
+        self.record.journal.append("notebook", notebook=self.name, status=status, reason=reason, **facts)
+
+    def _write_error(self, error: Any) -> None:
+        """An exception in a cell. A step has written its own failure already; another one is told here, in full."""
+        reason, facts = f"{error.ename} in cell {error.exec_count}", {}
+        kind = getattr(errors, error.ename, None)
+        if isinstance(kind, type) and issubclass(kind, BwlibError):
+            if not self._a_step_failed():
+                reason += "\n" + error.evalue
+            if isinstance(kind.exit_code, int):  # Refused and Unavailable decide it one by one
+                facts = {"exit_code": kind.exit_code}
+        self._write("failed", reason, **facts)
+
+    def _a_step_failed(self) -> bool:
+        mine = [line for line in self.record.journal.lines() if line.get("notebook") == self.name]
+        return any(line["kind"] == "step" and line["status"] == "failed" for line in mine)
 
 
 class _Follow:
@@ -196,14 +242,17 @@ class _Follow:
         self._seen = len(lines)
 
 
-def _close(
-    record: RunRecord, learn_secrets: Callable[[RunRecord], None], said: _Follow, facts: Mapping[str, object]
-) -> RunResult:
+def _close(record: RunRecord, secrets: _Secrets, said: _Follow, facts: Mapping[str, object]) -> RunResult:
     status = run_status(record.folder)
     exit_code = _exit_code(record.folder, status)
-    with suppress(Exception):
-        learn_secrets(record)
+    secrets.learn()
     try:
+        if secrets.fault:
+            raise RecordError(
+                f"seal {record.folder}",
+                f"nobody can say that it holds no secret: {secrets.fault}",
+                "make the secret readable, then: bw-runbook seal",
+            )
         seal(record, **facts)
     except RecordError as error:
         said.catch_up()

@@ -202,3 +202,15 @@ def test_a_sandbox_that_is_gone_says_so(tmp_path):
     sandbox.down()
     with pytest.raises(BwlibError, match="start the sandbox again"):
         sandbox.switches()
+
+
+def test_a_sandbox_that_comes_back_keeps_its_addresses(tmp_path: Path) -> None:
+    """What was configured against them, a callback URL or a trunk's proxy, is still right after a restart."""
+    first = control.start(tmp_path)
+    seen = (first.http_url, first.edge, first.readback.url)
+    first.down()
+    second = control.start(tmp_path)
+    try:
+        assert (second.http_url, second.edge, second.readback.url) == seen
+    finally:
+        second.down()

@@ -74,3 +74,15 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def ports_of_last_time(directory: Path) -> dict[str, int]:
+    """The ports of this home's last sandbox, by role; empty when there was none.
+
+    Used again when free: what was configured against them (a callback URL, a trunk's proxy) then stays right.
+    """
+    try:
+        ports = json.loads((directory / "ports.json").read_text(encoding="utf-8"))
+        return {str(role): int(port) for role, port in ports.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -93,6 +94,7 @@ class Running:
         if answered and answered.get("ca_file"):
             self.sender.trust(Path(answered["ca_file"]))
         write_private(self.directory / "state.json", json.dumps(self._described(answered)))
+        write_private(self.directory / "ports.json", json.dumps(self._ports(answered)))
         self.activity.touch()  # idle minutes count from here, however slow the start was
         log.info("ready: %s, SIP edge %s:%d", self.http_url, *self.edge.address)
 
@@ -122,6 +124,12 @@ class Running:
             child.stop()
         self.state.close()
         log.info("ended")
+
+    def _ports(self, readback: dict[str, Any] | None) -> dict[str, int]:
+        ports = {"http": self.listener.getsockname()[1], "edge": self.edge.address[1]}
+        if readback:
+            ports["readback"] = urlsplit(readback["url"]).port or 0
+        return ports
 
     def _described(self, readback: dict[str, Any] | None) -> dict[str, Any]:
         """state.json: everything a client of the sandbox must know."""

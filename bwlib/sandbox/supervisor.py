@@ -11,13 +11,16 @@ import asyncio
 import logging
 import os
 import resource
+import socket
 import sys
 from pathlib import Path
 
 from bwlib.sandbox.children import Child
-from bwlib.sandbox.home import read_state, sandbox_dir, try_lock, write_private
+from bwlib.sandbox.home import ports_of_last_time, read_state, sandbox_dir, try_lock, write_private
 from bwlib.sandbox.state import State
 
+_HTTP_HOST = "127.0.0.1"
+_EDGE_HOST = "127.0.0.2"  # where the edge listens when the system has the address
 _FILES = 65_536
 
 
@@ -37,23 +40,38 @@ def main() -> None:
         raise SystemExit(f"a sandbox is running already in {directory}, pid {known.get('pid')}")
     _raise_file_limit()
     state = State(directory / "sandbox.db")
-    readback = _start_readback(directory, state)
+    ports = ports_of_last_time(directory)
+    readback = _start_readback(directory, state, free_again(_HTTP_HOST, ports.get("readback", 0), socket.SOCK_STREAM))
     from bwlib.sandbox.running import supervise  # after readback's start: both import for half a second, side by side
 
-    asyncio.run(supervise(state, readback, options.idle_minutes * 60, options.http_port, options.edge_port))
+    http_port = options.http_port or free_again(_HTTP_HOST, ports.get("http", 0), socket.SOCK_STREAM)
+    edge_port = options.edge_port or free_again(_EDGE_HOST, ports.get("edge", 0), socket.SOCK_DGRAM)
+    asyncio.run(supervise(state, readback, options.idle_minutes * 60, http_port, edge_port))
 
 
-def _start_readback(directory: Path, state: State) -> Child:
+def _start_readback(directory: Path, state: State, port: int) -> Child:
     """The application under test, on a port of its own."""
     (directory / "readback.json").unlink(missing_ok=True)
     password_file = directory / "readback-password"
     write_private(password_file, state.identity.readback_password)
     store = directory / "readback"
     store.mkdir(mode=0o700, exist_ok=True)
-    argv = [sys.executable, "-m", "bwlib.readback", "--host", "127.0.0.1", "--port", "0", "--tls", "auto"]
+    argv = [sys.executable, "-m", "bwlib.readback", "--host", _HTTP_HOST, "--port", str(port), "--tls", "auto"]
     argv += ["--state-file", str(directory / "readback.json"), "--store", str(store)]
     argv += ["--user", state.identity.readback_user, "--password-ref", f"file:{password_file}"]
     return Child("readback", argv, os.environ, directory, directory / "readback.log")
+
+
+def free_again(host: str, port: int, kind: int) -> int:
+    """`port` when it can be had now, else 0 for any free one."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if kind == socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return 0
+    return port
 
 
 def _raise_file_limit() -> None:

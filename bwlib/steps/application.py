@@ -27,11 +27,15 @@ _NOT_READ_BACK = "the callback password cannot be read back, so whether it is ri
 
 
 def find_application(client: Client, name: str) -> Application | None:
-    """The account's application of this name, None when there is none.
+    """The account's Voice application of this name, None when there is none. A messaging application is another thing.
 
     Raises: NotAsExpected when there are several: Bandwidth does not keep names unique, and guessing would be wrong.
     """
-    same = [application for application in client.list_applications() if application.name == name]
+    same = [
+        application
+        for application in client.list_applications()
+        if application.name == name and application.service_type != "Messaging-V2"
+    ]
     if len(same) > 1:
         ids = ", ".join(application.id for application in same)
         raise NotAsExpected(
@@ -67,7 +71,9 @@ def ensure_application(client: Client, wanted: Application) -> Outcome[Applicati
         )
         found = check_application(client, wanted, made.id)
         return Outcome("created", TITLE, found, plan.differences, note or _note(wanted))
-    client.update_application(replace(wanted, id=plan.found.id))
+    # A PUT replaces everything: what the site file has no word for stays as it was found.
+    timeout_s = wanted.callback_timeout_s or plan.found.callback_timeout_s
+    client.update_application(replace(wanted, id=plan.found.id, callback_timeout_s=timeout_s))
     found = check_application(client, wanted, plan.found.id)
     return Outcome("updated", TITLE, found, plan.differences, _note(wanted))
 

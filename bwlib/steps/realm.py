@@ -29,9 +29,10 @@ def find_realm(client: Client, name: str) -> Realm | None:
     """The account's realm of this short name, None when there is none.
 
     The FQDN is `name` followed by a separator, the account's hex digits and Bandwidth's domain; sources differ on the
-    separator, so both are read. Names compare without case.
+    separator, so both are read. "auth." must follow: acme-1a.3efeaa.auth... is the realm acme-1a, not acme.
+    Names compare without case.
     """
-    fqdn = re.compile(rf"^{re.escape(name)}[.-][0-9a-f]+\.", re.IGNORECASE)
+    fqdn = re.compile(rf"^{re.escape(name)}[.-][0-9a-f]+\.auth\.", re.IGNORECASE)
     return next((realm for realm in client.list_realms() if fqdn.match(realm.fqdn)), None)
 
 
@@ -84,11 +85,7 @@ def wait_until_active(client: Client, realm: Realm, *, timeout_s: float, tell: T
         if realm.is_active:
             return realm
         if realm.status != "CREATE_PENDING":
-            raise NotAsExpected(
-                f"wait for the realm {realm.fqdn}",
-                f"its status is {realm.status}",
-                "delete it in the dashboard and run again, or ask Bandwidth support with its id " + realm.id,
-            )
+            raise NotAsExpected(f"wait for the realm {realm.fqdn}", f"its status is {realm.status}", _what_now(realm))
         waited = time.monotonic() - started
         if waited > timeout_s:
             raise StillPending(
@@ -98,6 +95,12 @@ def wait_until_active(client: Client, realm: Realm, *, timeout_s: float, tell: T
             )
         tell(f"realm {realm.fqdn} is {realm.status}, {waited:.0f} of at most {timeout_s:g} s")
         time.sleep(_POLL_S)
+
+
+def _what_now(realm: Realm) -> str:
+    if realm.status == "DELETE_PENDING":
+        return "it is being deleted: wait until it is gone, then run again, and it is made anew"
+    return "delete it in the dashboard and run again, or ask Bandwidth support with its id " + realm.id
 
 
 def remove_realm(client: Client, realm_id: str, fqdn: str, *, timeout_s: float = 60) -> Outcome[Realm]:

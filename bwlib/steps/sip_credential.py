@@ -40,7 +40,7 @@ def plan_sip_credential(
         return Outcome("unchanged", TITLE, found)
     note = "would be updated"
     if any(row.field == "password" for row in rows):
-        note += "; the password it has now cannot be restored afterwards, no record holds it"
+        note += "; its password only with sip_credential.rotate = true, and the one it has now cannot be restored"
     return Outcome("planned", TITLE, found, rows, note)
 
 

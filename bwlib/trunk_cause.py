@@ -20,8 +20,11 @@ def likely_cause(events: Sequence[SipEvent], trunk: str) -> Finding | None:
     """
     requests = [event.text.split(" ", 1)[0] for event in events]
     statuses = [int(match[1]) for event in events if (match := _STATUS.match(event.text))]
-    final = [status for status in statuses if status >= 300 and status not in (401, 407)]
-    if not events:
+    return _nothing_came_back(requests, statuses, trunk) or _the_realm_said_no(statuses, _sent_credentials(events))
+
+
+def _nothing_came_back(requests: Sequence[str], statuses: Sequence[int], trunk: str) -> Finding | None:
+    if not requests:
         return Finding(
             "No SIP message passed between the PBX and the realm",
             (),
@@ -39,8 +42,13 @@ def likely_cause(events: Sequence[SipEvent], trunk: str) -> Finding | None:
             (f"{requests.count('INVITE')} INVITE, no reply",),
             "check the firewall towards the realm, and the realm's address and port (SRV)",
         )
+    return None
+
+
+def _the_realm_said_no(statuses: Sequence[int], with_credentials: bool) -> Finding | None:
+    final = [status for status in statuses if status >= 300 and status not in (401, 407)]
     challenged_again = not final and statuses.count(407) > 1 and statuses[-1] == 407
-    if 407 in statuses and _sent_credentials(events) and (403 in final or challenged_again):
+    if 407 in statuses and with_credentials and (403 in final or challenged_again):
         last = 407 if challenged_again else 403
         return Finding(
             f"The realm challenged (407) and then refused the credentials ({last}): wrong user name or password, "
@@ -48,7 +56,7 @@ def likely_cause(events: Sequence[SipEvent], trunk: str) -> Finding | None:
             (f"INVITE 407 ACK INVITE {last}",),
             "run 20_sip_credentials and 30_pbx, which compare both sides; then check the From number",
         )
-    if 407 in statuses and not _sent_credentials(events):
+    if 407 in statuses and not with_credentials:
         return Finding(
             "The realm challenged (407) and the PBX sent no credentials",
             ("INVITE 407, no second INVITE",),

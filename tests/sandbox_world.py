@@ -23,7 +23,7 @@ from bwlib.sandbox import control
 from bwlib.sip.agent import Agent, Credentials, IncomingCall, OutboundCall
 from bwlib.sip.media import Media
 
-PASSWORD = "a password that Bandwidth never learns"
+PASSWORD = "a-password-that-Bandwidth-never-learns"
 ASIDE_S = 20.0  # how long anything may take; never asserted
 
 

@@ -63,12 +63,12 @@ def loopback(last: int) -> str:
 
 
 def free_port(host: str, kind: int = socket.SOCK_DGRAM) -> int:
-    """For programs that must be told a port. Even, as RTP wants it."""
+    """For programs that must be told a port. Even for UDP, as RTP wants it."""
     while True:
         with socket.socket(socket.AF_INET, kind) as probe:
             probe.bind((host, 0))
             port: int = probe.getsockname()[1]
-        if port % 2 == 0:
+        if kind == socket.SOCK_STREAM or port % 2 == 0:
             return port
 
 

@@ -16,7 +16,7 @@ from bwlib.run import sandbox_pbx
 
 USER = "pbx"
 EXTENSION = "101"
-EXTENSION_SECRET = SecretStr("a secret of the phone")
+EXTENSION_SECRET = SecretStr("a-secret-of-the-phone")
 
 
 @dataclass(frozen=True)

@@ -261,14 +261,21 @@ while True: time.sleep(0.1)
 """
 
 
-def started(stage: Stage) -> subprocess.Popen[str]:
+def started(stage: Stage, **surroundings: str) -> subprocess.Popen[str]:
     """A run in a process of its own that has come to its endless cell."""
     fifo = str(stage.folder / "here")
     os.mkfifo(fifo)
     stage.notebook("one", "x = 1", WAIT.format(fifo=fifo), "x = 2")
     stage.notebook("two", "x = 1")
     argv = [sys.executable, "-c", IN_A_PROCESS, str(stage.folder)]
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, **surroundings},
+    )
     with open(fifo) as stream:
         assert stream.read() == "here"
     return process
@@ -294,7 +301,7 @@ def test_an_interrupted_run_is_written_down_and_sealed(stage: Stage, number: sig
 
 @pytest.mark.slow
 def test_a_killed_runner_leaves_a_journal_that_tells_how_far_it_came(stage: Stage) -> None:
-    process = started(stage)
+    process = started(stage, TMPDIR=str(stage.folder))  # what it cannot clean up any more goes with the test
     kernel = int((stage.folder / "runs" / "my-site" / "pid").read_text())
     process.kill()
     process.communicate(timeout=60)

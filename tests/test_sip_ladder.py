@@ -105,3 +105,24 @@ def test_two_ladders_on_one_page_share_no_id() -> None:
 def test_ladder_of_nothing_says_so() -> None:
     assert ladder_text([], {}) == "No SIP messages."
     assert ElementTree.fromstring(ladder_svg([], {})).tag == f"{SVG}svg"
+
+
+def test_ladder_svg_shows_a_challenge_as_no_refusal_and_a_long_silence_as_a_row() -> None:
+    challenge = "SIP/2.0 407 Proxy Authentication Required\r\nCSeq: 1 INVITE\r\n\r\n"
+    calm = ladder_svg([event(0, "127.0.0.2:5060", "127.0.0.1:15060", challenge)], NAMES)
+    assert "-challenge)" in calm
+    assert "-refusal)" not in calm
+    assert "without SIP messages" not in calm
+    assert "-refusal)" in ladder_svg(a_call(), NAMES)
+    late = event(5_020, "127.0.0.2:5060", "127.0.0.1:15060", challenge)
+    assert "5.0 s without SIP messages" in ladder_svg([*a_call(), late], NAMES)
+
+
+def test_no_two_arrows_or_labels_of_a_ladder_share_a_height() -> None:
+    slow = [
+        event(at * 900, "127.0.0.1:15060", "127.0.0.2:5060", f"INVITE sip:{at}@r SIP/2.0\r\n\r\n") for at in range(9)
+    ]
+    root = ElementTree.fromstring(ladder_svg([*slow, event(30_000, "127.0.0.9", "127.0.0.1", BUSY)], NAMES))
+    heights = [int(path.get("d", "").split()[1]) for path in root.findall(f"{SVG}g/{SVG}path")]
+    assert heights == sorted(set(heights))
+    assert max(heights) < int(root.get("height", "0"))

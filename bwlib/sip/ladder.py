@@ -21,7 +21,20 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 MASK = '"***"'
-LANE_PX, ROW_PX, LEFT_PX, TOP_PX = 250, 30, 90, 64
+LEFT_PX, LANE_PX, RIGHT_PX = 160, 300, 110  # middle of the first lane, from lane to lane, right of the last
+TOP_PX, ROW_PX, BOTTOM_PX = 84, 32, 42
+LABEL_LETTERS, NAME_LETTERS = 44, 26
+PAUSE_MS = 1000  # a silence longer than this gets a row of its own
+INK, QUIET, LINE = "#1f2328", "#57606a", "#c9d1d9"
+# What an arrow says -> its colour on white, each with a contrast of more than 5:1.
+COLOURS = {
+    "request": "#1b4f8f",
+    "progress": "#57606a",
+    "success": "#1a6b33",
+    "challenge": "#8a4b00",
+    "refusal": "#b00020",
+}
+LEGEND = "solid: request · dashed: answer · green: accepted · brown: asks for credentials · red: refused"
 
 
 def redact_sip(text: str) -> str:
@@ -44,8 +57,15 @@ class _Row:
     target: int
     label: str
     text: str
-    failed: bool
-    is_response: bool
+    status: int  # 0 for a request
+
+    @property
+    def kind(self) -> str:
+        """A key of COLOURS. A challenge is no failure: the caller is expected to come back with credentials."""
+        if self.status in (401, 407):
+            return "challenge"
+        borders = ((400, "refusal"), (200, "success"), (100, "progress"))
+        return next((kind for least, kind in borders if self.status >= least), "request")
 
 
 # ---------------------------------------------------------------- what a message says in a few words
@@ -109,15 +129,13 @@ def _rows(events: Sequence[SipEvent], names: Mapping[str, str]) -> tuple[list[st
     for event in kept:
         key = (event.source, event.target, event.text)
         before[key] = before.get(key, 0) + 1
-        status = _status(event.text)
         row = _Row(
             at_ms=(event.at - kept[0].at).total_seconds() * 1000,
             source=lanes.index(_lane_name(event.source, names)),
             target=lanes.index(_lane_name(event.target, names)),
             label=_label(event.text),
             text=redact_sip(event.text),
-            failed=status >= 400,
-            is_response=status > 0,
+            status=_status(event.text),
         )
         rows.append(row if before[key] == 1 else replace(row, label=f"{row.label} (repeat {before[key] - 1})"))
     return lanes, rows
@@ -145,60 +163,98 @@ def _xml(text: str) -> str:
 
 
 def ladder_svg(events: Sequence[SipEvent], names: Mapping[str, str], title: str = "") -> str:
-    """The ladder as a self-contained SVG. Its description for screen readers is ladder_text().
+    """The ladder as a self-contained SVG on a ground of its own. Its description for screen readers is ladder_text().
 
     Every label is XML-escaped, ids are unique per drawing (many may share a page), digest responses are masked.
     """
     lanes, rows = _rows(events, names)
     unique = "ladder-" + secrets.token_hex(6)
-    width = LEFT_PX + LANE_PX * max(len(lanes), 1) + 20
-    height = TOP_PX + ROW_PX * (len(rows) + 1)
+    places = _places(rows)
+    width = LEFT_PX + LANE_PX * max(len(lanes) - 1, 1) + RIGHT_PX
+    height = TOP_PX + ROW_PX * (places[-1] + 1 if places else 1) + BOTTOM_PX
+    foot = height - BOTTOM_PX + 4
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" aria-labelledby="{unique}-title {unique}-desc" font-family="sans-serif" font-size="12">',
+        f'height="{height}" aria-labelledby="{unique}-title {unique}-desc" style="max-width:100%;height:auto" '
+        'font-family="system-ui, Helvetica, Arial, sans-serif" font-size="12">',
         f'<title id="{unique}-title">{_xml(title or "SIP ladder")}</title>',
         f'<desc id="{unique}-desc">{_xml(ladder_text(events, names))}</desc>',
-        f"<defs>{_marker(unique, 'ok', '#1b4f8f')}{_marker(unique, 'failed', '#b00020')}</defs>",
-        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-        f'<text x="10" y="20" font-size="14" font-weight="bold" fill="#222222">{_xml(title)}</text>',
+        "<defs>" + "".join(_marker(unique, kind, colour) for kind, colour in COLOURS.items()) + "</defs>",
+        f'<rect x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="6" fill="#ffffff" stroke="{LINE}"/>',
+        f'<text x="16" y="26" font-size="15" font-weight="bold" fill="{INK}">{_xml(title)}</text>',
+        f'<text x="64" y="{TOP_PX - 21}" text-anchor="end" font-size="11" fill="{QUIET}">seconds</text>',
     ]
-    parts += [_lane_svg(index, name, height) for index, name in enumerate(lanes)]
-    parts += [_row_svg(index, row, unique) for index, row in enumerate(rows)]
+    parts += [_lane_svg(index, name, foot) for index, name in enumerate(lanes)]
+    for row, place, last in zip(rows, places, [None, *rows], strict=False):
+        if last is not None and row.at_ms - last.at_ms > PAUSE_MS:
+            parts.append(_pause_svg(row.at_ms - last.at_ms, TOP_PX + ROW_PX * place, width))
+        parts.append(_row_svg(row, TOP_PX + ROW_PX * (place + 1), unique))
+    parts.append(f'<text x="16" y="{height - 14}" font-size="11" fill="{QUIET}">{LEGEND}</text>')
     return "\n".join([*parts, "</svg>"])
+
+
+def _places(rows: Sequence[_Row]) -> list[int]:
+    """The line each row is drawn on: a long silence before it takes a line too."""
+    places: list[int] = []
+    for index, row in enumerate(rows):
+        paused = index > 0 and row.at_ms - rows[index - 1].at_ms > PAUSE_MS
+        places.append((places[-1] + 1 if places else 0) + paused)
+    return places
 
 
 def _marker(unique: str, kind: str, colour: str) -> str:
     return (
-        f'<marker id="{unique}-{kind}" viewBox="0 0 10 10" refX="10" refY="5" markerWidth="8" markerHeight="8" '
+        f'<marker id="{unique}-{kind}" viewBox="0 0 10 10" refX="10" refY="5" markerWidth="7" markerHeight="7" '
         f'orient="auto"><path d="M0 0 L10 5 L0 10 z" fill="{colour}"/></marker>'
     )
 
 
+def _short(text: str, letters: int) -> str:
+    return text if len(text) <= letters else text[: letters - 1] + "…"
+
+
 def _lane_x(index: int) -> int:
-    return LEFT_PX + LANE_PX // 2 + index * LANE_PX
+    return LEFT_PX + index * LANE_PX
 
 
-def _lane_svg(index: int, name: str, height: int) -> str:
-    x = _lane_x(index)
+def _lane_svg(index: int, name: str, foot: int) -> str:
+    """A name in a box, and its life line."""
+    x, half = _lane_x(index), 4 * NAME_LETTERS
     return (
-        f'<text x="{x}" y="{TOP_PX - 20}" text-anchor="middle" font-weight="bold" fill="#222222">{_xml(name)}</text>'
-        f'<line x1="{x}" y1="{TOP_PX - 12}" x2="{x}" y2="{height - 8}" stroke="#999999"/>'
+        f'<line x1="{x}" y1="{TOP_PX - 12}" x2="{x}" y2="{foot}" stroke="{LINE}" stroke-width="1.5"/>'
+        f'<rect x="{x - half + 20}" y="{TOP_PX - 40}" width="{2 * half - 40}" height="28" rx="5" fill="#f3f5f8" '
+        f'stroke="#8c959f"/><text x="{x}" y="{TOP_PX - 21}" text-anchor="middle" font-weight="bold" '
+        f'fill="{INK}">{_xml(_short(name, NAME_LETTERS - 2))}</text>'
     )
 
 
-def _row_svg(index: int, row: _Row, unique: str) -> str:
-    """An arrow with its label above, the time at the left; responses dashed, failures red (and worded as such)."""
-    y = TOP_PX + ROW_PX * (index + 1) - 8
+def _pause_svg(pause_ms: float, y: int, width: int) -> str:
+    """Above the row at `y`: for how long there was no message."""
+    return (
+        f'<rect x="16" y="{y - 19}" width="{width - 32}" height="18" rx="4" fill="#f3f5f8"/>'
+        f'<text x="{width // 2}" y="{y - 6}" text-anchor="middle" font-size="11" fill="{QUIET}">'
+        f"{pause_ms / 1000:.1f} s without SIP messages</text>"
+    )
+
+
+def _row_svg(row: _Row, y: int, unique: str) -> str:
+    """An arrow with its label above, the time at the left, and the whole message on hover; answers are dashed."""
     x1, x2 = _lane_x(row.source), _lane_x(row.target)
-    colour, kind = ("#b00020", "failed") if row.failed else ("#1b4f8f", "ok")
-    path = f"M{x1} {y} L{x2} {y}" if x1 != x2 else f"M{x1} {y - 6} h40 v10 h-40"
-    room = max(abs(x2 - x1), LANE_PX) // 7
-    label = row.label if len(row.label) <= room else row.label[: room - 1] + "…"
-    middle = (x1 + x2) // 2 if x1 != x2 else x1 + 60
-    dash = ' stroke-dasharray="6 3"' if row.is_response else ""
+    colour = COLOURS[row.kind]
+    path, middle, anchor = f"M{x1} {y} L{x2} {y}", (x1 + x2) // 2, "middle"
+    if x1 == x2:
+        path, middle, anchor = f"M{x1} {y - 6} h40 v10 h-40", x1 + 48, "start"
+    label = _xml(_short(row.label, LABEL_LETTERS * max(abs(row.source - row.target), 1)))
+    label = label.replace(", credentials", ', <tspan font-weight="bold">credentials</tspan>')
+    if row.kind in ("challenge", "refusal"):
+        label = f'<tspan font-weight="bold">{label[:3]}</tspan>{label[3:]}'
+    dash = ' stroke-dasharray="6 3"' if row.status else ""
+    # The white outline keeps a label readable where it crosses the life line of a lane between.
     return (
         f"<g><title>{_xml(row.text)}</title>"
-        f'<text x="10" y="{y + 4}" fill="#666666">{row.at_ms:.0f} ms</text>'
-        f'<text x="{middle}" y="{y - 5}" text-anchor="middle" fill="{colour}">{_xml(label)}</text>'
-        f'<path d="{path}" fill="none" stroke="{colour}"{dash} marker-end="url(#{unique}-{kind})"/></g>'
+        f'<text x="64" y="{y + 4}" text-anchor="end" fill="{QUIET}">{row.at_ms / 1000:.3f}</text>'
+        f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.5"{dash} '
+        f'marker-end="url(#{unique}-{row.kind})"/>'
+        f'<text x="{middle}" y="{y - 6}" text-anchor="{anchor}" fill="{colour}" stroke="#ffffff" '
+        f'stroke-width="4" paint-order="stroke">{label}</text></g>'
     )

@@ -26,6 +26,7 @@ FROM_EXTENSION = "Call from the extension to the application"
 TO_EXTENSION = "Programmatic call to the extension"
 # What the phone says: 1.5 s of the known clip at 8 kHz, well within a Gather's first-digit timeout.
 VOICE_SAMPLES = 12_000
+PLAYERS = {"phone_heard": "What the phone heard: the application's voice", "phone_said": "What the phone said"}
 
 
 def from_extension(run: Run) -> CallProof | None:
@@ -90,6 +91,7 @@ def to_extension(run: Run) -> CallProof | None:
 
 def _call(run: Run, name: str, title: str, place: Callable[[Phone], CallProof]) -> CallProof | None:
     proofs: list[CallProof] = []
+    ladders: list[tuple[str, str]] = []
 
     def apply() -> Outcome[dict[str, str]]:
         info = run.on.pbx().info()
@@ -102,16 +104,23 @@ def _call(run: Run, name: str, title: str, place: Callable[[Phone], CallProof]) 
             except BwlibError as error:
                 raise _with_cause(run, error, started) from error
             finally:
-                _keep_ladder(run, name, title, phone.events, started, address)
+                ladders.append(_keep_ladder(run, name, title, phone.events, started, address))
                 _keep_webhooks(run, name, mark)
         _keep_audio(run, name, proof)
         proofs.append(proof)
         return Outcome("passed", title, proof_facts(proof))
 
-    run.step(name, lambda: Outcome("planned", title, None, note="planned, not placed"), apply)
+    try:
+        run.step(name, lambda: Outcome("planned", title, None, note="planned, not placed"), apply)
+        for proof in proofs:
+            show.show_webhooks(proof.webhooks)
+    finally:  # also of a call that failed: there it is the evidence
+        for svg, text in ladders:
+            show.show_ladder(svg, text)
     if not proofs:
         return None
-    show.show_webhooks(proofs[0].webhooks)
+    for what, label in PLAYERS.items():
+        show.show_audio(label, _wav(proofs[0].audio[what]))
     return proofs[0]
 
 
@@ -166,8 +175,8 @@ def _cannot_be_called(run: Run) -> str:
 
 def _keep_ladder(
     run: Run, name: str, title: str, seen_by_phone: Sequence[SipEvent], started: float, pbx: tuple[str, int]
-) -> None:
-    """The SIP messages of this call, as lines, as a picture and as text; shown too."""
+) -> tuple[str, str]:
+    """The SIP messages of this call go to the record, as lines, as a picture and as text; returns the last two."""
     since = datetime.fromtimestamp(started, UTC)
     at_realm = run.on.sip_events(started)
     events = sorted([event for event in [*seen_by_phone, *at_realm] if event.at >= since], key=lambda event: event.at)
@@ -177,17 +186,20 @@ def _keep_ladder(
     svg, text = redact(ladder_svg(events, lanes, title)), redact(ladder_text(events, lanes))
     run.record.write_text(f"ladder_{name}.svg", svg)
     run.record.write_text(f"ladder_{name}.txt", text)
-    show.show_ladder(svg, text)
+    return svg, text
 
 
 def _lanes(run: Run, events: Sequence[SipEvent], pbx: tuple[str, int], at_realm: Sequence[SipEvent]) -> dict[str, str]:
-    lanes = {f"{pbx[0]}:{pbx[1]}": "PBX"}
+    """Address -> lane, in the order in which a call from the phone meets them: phone, PBX, realm."""
+    middle = f"{pbx[0]}:{pbx[1]}"
+    phone: dict[str, str] = {}
+    realm: dict[str, str] = {}
     for event in events:
-        realm_side = event in at_realm
+        side, name = (realm, run.on.realm_lane) if event in at_realm else (phone, f"Phone {run.settings.pbx.extension}")
         for address in (event.source, event.target):
-            if address not in lanes:
-                lanes[address] = run.on.realm_lane if realm_side else f"Phone {run.settings.pbx.extension}"
-    return lanes
+            if address != middle and address not in phone and address not in realm:
+                side[address] = name
+    return {**phone, middle: "PBX", **realm}
 
 
 def _keep_webhooks(run: Run, name: str, mark: int) -> None:
@@ -202,10 +214,7 @@ def _keep_webhooks(run: Run, name: str, mark: int) -> None:
 
 def _keep_audio(run: Run, name: str, proof: CallProof) -> None:
     for what, pcm in proof.audio.items():
-        data = _wav(pcm)
-        run.record.write_bytes(f"audio/{name}_{what}.wav", data)
-        if what in ("phone_heard", "phone_said"):
-            show.show_audio(f"{name}: what the {what.replace('_', ' ')}", data)
+        run.record.write_bytes(f"audio/{name}_{what}.wav", _wav(pcm))
 
 
 def _wav(pcm: Any) -> bytes:

@@ -59,7 +59,7 @@ class Run:
         """What this machine has and lacks, with the line that mends it."""
         from bwlib.doctor import report
 
-        show.show_text("This machine", [str(line) for line in report()])
+        show.show_checks("This machine", report())
 
     def rights(self) -> None:
         """Read what the account lets us read. A read that succeeds does not prove that a create will."""
@@ -163,7 +163,7 @@ class Run:
             return
         sheet = settings_sheet("any", trunk, wanted_route(self), wanted_extension(self))
         self.record.write_text("settings_sheet.txt", sheet)
-        show.show_text("Settings for the PBX", sheet.splitlines())
+        show.show_sheet("Settings for the PBX", sheet)
 
     def trunk(self) -> Trunk | None:
         """Guide step 3.1: the trunk to the realm, registration off, authenticating outbound only."""
@@ -280,8 +280,10 @@ class Run:
 
     # ------------------------------------------------------------ how every step goes
 
-    def step(self, name: str, plan: Callable[[], Outcome[T]], apply: Callable[[], Outcome[T]]) -> T | None:
-        """Do or plan one step; write it down before and after; show it. Returns the object, None when there is none."""
+    def step(
+        self, name: str, plan: Callable[[], Outcome[T]], apply: Callable[[], Outcome[T]], **facts: object
+    ) -> Outcome[T]:
+        """Do or plan one step; write it down before and after, with `facts`; show it."""
         started, before = time.monotonic(), len(self.on.recorder.ids)
         self.record.journal.append("step", step=name, notebook=self.notebook, status="running", mode=self.mode)
         try:
@@ -289,8 +291,8 @@ class Run:
         except BaseException as error:
             self._write_failure(name, error, time.monotonic() - started, self.on.recorder.ids[before:])
             raise
-        self.note(name, outcome, time.monotonic() - started, exchanges=self.on.recorder.ids[before:])
-        return outcome.found
+        self.note(name, outcome, time.monotonic() - started, exchanges=self.on.recorder.ids[before:], **facts)
+        return outcome
 
     def note(self, name: str, outcome: Outcome[Any], elapsed_s: float = 0.0, **facts: object) -> None:
         """Write an outcome into the journal and show it."""

@@ -100,7 +100,7 @@ def start_site(site_file: str | Path | None = None, *, name: str = "my-site", ta
         else:
             secret_references.store_new(reference, settings.folder)
             done.append(f"made a new secret in {reference}")
-    return done or ["everything was there already"]
+    return show.Lines("Site file and secrets", done or ["everything was there already"])
 
 
 def operator() -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import wave
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from bwlib.doctor import Check
 from bwlib.models import Difference, Outcome, SipCredential, Webhook
-from bwlib.widgets import show
+from bwlib.widgets import card, show
 
 HOSTILE = "<script>alert('x')</script>\"&amp;<img src=x onerror=y>"
 
@@ -99,7 +104,7 @@ def test_every_status_has_a_sign_and_a_word_besides_its_colour(shown: list[dict[
         show.show_outcome(Outcome("planned", "Realm", None), status, 0.0)
     signs = [bundle["text/plain"][0] for bundle in shown]
     assert len(set(signs)) == 4
-    assert all(status in bundle["text/plain"] for status, bundle in zip(show._SIGNS, shown, strict=True))
+    assert all(status in bundle["text/plain"] for status, bundle in zip(card.STATUS, shown, strict=True))
 
 
 def test_the_banner_says_sandbox_or_live_and_what_that_means(shown: list[dict[str, str]]) -> None:
@@ -126,14 +131,74 @@ def test_false_and_zero_are_facts_and_nothing_is_none() -> None:
     assert show.object_facts(None) == {}
 
 
-def test_a_player_has_its_name_beside_it(shown: list[Any]) -> None:
-    wav = b"RIFF...WAVE"
-    show.show_audio("what the <phone> heard", wav)
-    assert shown[0]["text/plain"] == "what the <phone> heard"
-    assert "&lt;phone&gt;" in shown[0]["text/html"]
-    assert shown[1].data == wav
+def a_second_of_silence() -> bytes:
+    stream = io.BytesIO()
+    with wave.open(stream, "wb") as out:
+        out.setparams((1, 2, 8000, 0, "NONE", ""))
+        out.writeframes(bytes(16_000))
+    return stream.getvalue()
+
+
+def test_a_player_has_its_name_and_length_beside_it(shown: list[dict[str, str]]) -> None:
+    show.show_audio("what the <phone> heard", a_second_of_silence())
+    assert shown[0]["text/plain"].startswith("what the <phone> heard (1.0 s)")
+    html = shown[0]["text/html"]
+    assert 'aria-label="what the &lt;phone&gt; heard (1.0 s)"' in html
+    assert base64.b64encode(a_second_of_silence()).decode() in html
 
 
 def test_progress_is_one_plain_line(capsys: pytest.CaptureFixture[str]) -> None:
     show.show_progress("realm is CREATE_PENDING")
     assert capsys.readouterr().out == "realm is CREATE_PENDING\n"
+
+
+def test_progress_in_a_notebook_is_one_place_that_keeps_every_line_in_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = SimpleNamespace(execution_count=7)
+    bundles: list[tuple[str, bool, dict[str, str]]] = []
+
+    def display(bundle: dict[str, str], raw: bool = False, display_id: str = "", update: bool = False) -> None:
+        bundles.append((display_id, update, bundle))
+
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    monkeypatch.setattr("IPython.display.display", display)
+    show.show_progress("first")
+    show.show_progress("second")
+    show.show_outcome(Outcome("created", "Realm", None), "passed", 0.1)
+    shell.execution_count = 8
+    show.show_progress("third")
+    ids = [display_id for display_id, _, _ in bundles]
+    assert ids[0] == ids[1] == ids[2] != ids[4]
+    assert [update for _, update, _ in bundles] == [False, True, True, False, False]
+    assert bundles[2][2]["text/plain"] == "… first\n… second"
+    assert bundles[4][2]["text/plain"] == "… third"
+
+
+def test_a_sheet_keeps_its_columns(shown: list[dict[str, str]]) -> None:
+    show.show_sheet("Settings", "name    <a>\n  port  5060")
+    assert shown[0]["text/plain"] == "Settings\n  name    <a>\n    port  5060"
+    assert "<pre" in shown[0]["text/html"]
+    assert "name    &lt;a&gt;\n  port  5060</pre>" in shown[0]["text/html"]
+
+
+def test_a_missing_program_is_named_with_the_line_that_mends_it(shown: list[dict[str, str]]) -> None:
+    show.show_checks("This machine", [Check("Python", "ok", "3.11"), Check("browser", "missing", "none", "get one")])
+    assert "✘ missing  browser: none Do next: get one" in shown[0]["text/plain"]
+    assert "none Do next: get one" in "".join(Reader(shown[0]["text/html"]).words)
+
+
+def test_lines_are_a_list_that_shows_as_a_card() -> None:
+    lines = show.Lines("Site file", ["wrote <x>"])
+    assert lines == ["wrote <x>"]
+    assert lines._repr_mimebundle_()["text/plain"] == "Site file\n  wrote <x>"
+    assert "wrote &lt;x&gt;" in lines._repr_mimebundle_()["text/html"]
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_white_on_every_chip_has_the_contrast_that_wcag_asks_for() -> None:
+    colours = [colour for _, colour in card.STATUS.values()] + [card.BLUE, card.RED]
+    assert min(1.05 / (luminance(colour) + 0.05) for colour in colours) >= 4.5

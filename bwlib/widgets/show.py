@@ -5,78 +5,102 @@ Only shows; it never calls Bandwidth or a PBX. Colour is never alone: every stat
 
 from __future__ import annotations
 
+import base64
+import io
+import uuid
+import wave
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from bwlib.models import Difference, Outcome, Webhook
+from bwlib.models import Outcome, Webhook
+from bwlib.widgets import card
 
-_SIGNS = {
-    "passed": "✔",
-    "pending": "…",
-    "failed": "✘",
-    "skipped": "–",
-}
-_COLOURS = {"passed": "#1a6b33", "pending": "#6b4e00", "failed": "#9b1c1c", "skipped": "#444444"}
+if TYPE_CHECKING:
+    from bwlib.doctor import Check
+
+_CHECKS = {"ok": "passed", "optional": "skipped", "missing": "failed"}
+# What the facts of a card are, where they are not an object that was read back after writing it.
+_FACTS = {"passed": "what was found", "planned": "what is there now", "removed": "what it was", "kept": "what it is"}
 
 
 def show_banner(target: str, account: str, site: str, mode: str, record: str) -> None:
     """Say, above everything else, on what this notebook works: SANDBOX or LIVE, which account, which record."""
     live = target == "live"
     word = "LIVE ACCOUNT" if live else "SANDBOX"
-    colour = "#9b1c1c" if live else "#1a4f8b"
+    colour = card.RED if live else card.BLUE
     what = (
         "writes to a real Bandwidth account"
         if live and mode == "apply"
         else "plans only"
         if live
+        else "plans only; nothing leaves this machine"
+        if mode == "plan"
         else "nothing leaves this machine"
     )
-    text = f"{word} · {what} · site {site} · account {account} · mode {mode} · record {record}"
-    text = _one_line(text)
+    html = card.chip("", word, colour) + card.heading(what)
+    for name, value in (("site", site), ("account", account), ("mode", mode)):
+        html += f" · {card.quiet(name)} {card.code(value)}"
+    html += f'<div style="margin-top:.25em">{card.quiet("record")} {card.code(record)}</div>'
     _display(
-        f'<div role="note" style="border-left:6px solid {colour};padding:.5em .8em;font-family:sans-serif">'
-        f'<strong style="color:{colour}">{word}</strong> · {escape(what)} · site <code>{escape(site)}</code> · '
-        f"account <code>{escape(account)}</code> · mode <code>{escape(mode)}</code><br>"
-        f"<small>record <code>{escape(record)}</code></small></div>",
-        text,
+        card.frame(html, colour, "note"),
+        _one_line(f"{word} · {what} · site {site} · account {account} · mode {mode} · record {record}"),
     )
 
 
 def show_outcome(outcome: Outcome[Any], status: str, elapsed_s: float) -> None:
     """A step's result: status, what was done, the object's facts, the differences."""
-    facts = object_facts(outcome.found)
-    title = f"{_SIGNS[status]} {outcome.title}: {outcome.action} ({status}, {elapsed_s:.1f} s)"
-    lines = [title]
+    _close_progress()
+    sign, colour = card.STATUS[status]
+    done = "" if outcome.action == status else outcome.action
+    facts, of = object_facts(outcome.found), _FACTS.get(outcome.action, "as read back")
+    rows = [(row.field, row.found, row.wanted) for row in outcome.differences]
+    seconds = f"{elapsed_s:.1f} s"
+    lines = [f"{sign} {outcome.title}: " + (f"{done} ({status}, {seconds})" if done else f"{status} ({seconds})")]
+    html = card.chip(sign, status, colour) + card.heading(outcome.title)
+    html += (f" · {card.heading(done)}" if done else "") + f" · {card.quiet(seconds)}"
     if outcome.note:
         lines.append(f"  {outcome.note}")
+        html += card.line(outcome.note)
     if facts:
-        lines += ["  as read back:", *(f"    {name}: {value}" for name, value in facts.items())]
-    if outcome.differences:
+        lines += [f"  {of}:", *(f"    {name}: {value}" for name, value in facts.items())]
+        html += card.facts(facts.items(), of)
+    if rows:
         lines.append("  differences (field: found -> wanted):")
-        lines += [f"    {row.field}: {row.found} -> {row.wanted}" for row in outcome.differences]
-    colour = _COLOURS[status]
-    html = [
-        f'<div style="border-left:6px solid {colour};padding:.4em .8em;font-family:sans-serif">'
-        f'<strong style="color:{colour}">{escape(title)}</strong>'
-    ]
-    if outcome.note:
-        html.append(f"<div>{escape(outcome.note)}</div>")
-    if facts:
-        html.append(_table(("field", "value"), [(name, value) for name, value in facts.items()], "as read back"))
-    if outcome.differences:
-        html.append(_differences_table(outcome.differences))
-    html.append("</div>")
-    _display("".join(html), "\n".join(map(_one_line, lines)))
+        lines += [f"    {name}: {found} -> {wanted}" for name, found, wanted in rows]
+        html += _differences(rows, new=outcome.action == "created")
+    _display(card.frame(html, colour, status=status), "\n".join(map(_one_line, lines)))
+
+
+def _differences(rows: Sequence[tuple[str, str, str]], new: bool) -> str:
+    """A table; folded away for a new object, of which every field was absent, and is told above."""
+    head = ("field", "found", "wanted")
+    return card.folded("differences", card.table(head, rows, "")) if new else card.table(head, rows, "differences")
 
 
 def show_text(title: str, lines: Sequence[str]) -> None:
     """A titled list of lines."""
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    _display(*_text_card(title, lines))
+
+
+def show_sheet(title: str, sheet: str) -> None:
+    """A text whose columns count, as it is."""
+    lines = sheet.splitlines()
     _display(
-        f'<div style="font-family:sans-serif"><strong>{escape(title)}</strong><ul>{items}</ul></div>',
+        card.frame(card.heading(title) + card.preformatted("\n".join(map(_one_line, lines)))),
         "\n".join(_one_line(line) for line in [title, *(f"  {line}" for line in lines)]),
     )
+
+
+def show_checks(title: str, checks: Sequence[Check]) -> None:
+    """What `bw-runbook doctor` found: what is there, what is missing, and the line that mends it."""
+    lines, rows = [title], []
+    for check in checks:
+        sign = card.STATUS[_CHECKS[check.status]][0]
+        found = check.found + (f" Do next: {check.fix}" if check.fix else "")
+        rows.append((f"{sign} {check.status}", check.name, found))
+        lines.append(f"  {sign} {check.status}  {check.name}: {found}")
+    _display(card.frame(card.heading(title) + card.table(("status", "what", "found"), rows, "")), "\n".join(lines))
 
 
 def show_webhooks(webhooks: Iterable[Webhook]) -> None:
@@ -86,9 +110,7 @@ def show_webhooks(webhooks: Iterable[Webhook]) -> None:
         for hook in webhooks
     ]
     _display(
-        '<div style="font-family:sans-serif">'
-        + _table(("time (UTC)", "webhook", "says", "answered"), rows, "webhooks in order")
-        + "</div>",
+        card.frame(card.table(("time (UTC)", "webhook", "says", "answered"), rows, "webhooks in order")),
         "\n".join(
             [
                 "webhooks in order (time (UTC), webhook, says -> answered):",
@@ -106,24 +128,72 @@ def webhook_facts(hook: Webhook) -> str:
 
 def show_ladder(svg: str, text: str) -> None:
     """A SIP ladder as a picture, with its plain-text twin."""
-    _display(f'<figure style="margin:0;overflow-x:auto">{svg}</figure>', text)
+    _display(f'<figure style="margin:.3em 0;overflow-x:auto">{svg}</figure>', text)
 
 
 def show_audio(name: str, wav: bytes) -> None:
     """An audio player for what was heard; the sound travels inside the notebook."""
-    from IPython import get_ipython
-    from IPython.display import Audio, display
+    with wave.open(io.BytesIO(wav)) as sound:
+        label = f"{name} ({sound.getnframes() / sound.getframerate():.1f} s)"
+    url = "data:audio/wav;base64," + base64.b64encode(wav).decode("ascii")
+    _display(card.player(label, url), _one_line(f"{label}, an audio file of {len(wav)} bytes"))
 
-    if get_ipython() is None:
-        print(f"{name}: {len(wav)} bytes of WAV")
-        return
-    _display(f"<div>{escape(name)}</div>", name)
-    display(Audio(data=wav))  # type: ignore[no-untyped-call]
+
+@dataclass
+class _Progress:
+    """The progress lines of one cell, shown in one place that is written anew with each line."""
+
+    cell: int
+    display_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    lines: list[str] = field(default_factory=list)
+
+
+_progress: list[_Progress] = []  # at most one: the cell that runs
 
 
 def show_progress(text: str) -> None:
-    """One line that says what is being waited for."""
-    print(text, flush=True)
+    """Say what is being waited for: the newest line in a cell's one place for it; the text twin keeps them all."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is None:
+        print(text, flush=True)
+        return
+    cell = int(getattr(shell, "execution_count", 0))
+    if not _progress or _progress[0].cell != cell:
+        _progress[:] = [_Progress(cell)]
+    _progress[0].lines.append(_one_line(text))
+    _write_progress(f"… {_progress[0].lines[-1]}")
+
+
+def _close_progress() -> None:
+    """Fold the lines away: the step has ended, its card says how."""
+    if _progress:
+        _write_progress("what happened meanwhile")
+        _progress.clear()
+
+
+def _write_progress(summary: str) -> None:
+    from IPython.display import display
+
+    now = _progress[0]
+    bundle = {
+        "text/html": card.folded(summary, "".join(card.line(line) for line in now.lines)),
+        "text/plain": "\n".join(f"… {line}" for line in now.lines),
+    }
+    display(bundle, raw=True, display_id=now.display_id, update=len(now.lines) > 1 or not summary.startswith("…"))  # type: ignore[no-untyped-call]
+
+
+class Lines(list[str]):
+    """Lines of text that a notebook shows as a card with a title, when they are a cell's last expression."""
+
+    def __init__(self, title: str, lines: Iterable[str]) -> None:
+        super().__init__(lines)
+        self.title = title
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        html, text = _text_card(self.title, self)
+        return {"text/html": html, "text/plain": text}
 
 
 def object_facts(found: object) -> dict[str, str]:
@@ -142,17 +212,9 @@ def object_facts(found: object) -> dict[str, str]:
     return shown
 
 
-def _differences_table(rows: Iterable[Difference]) -> str:
-    return _table(("field", "found", "wanted"), [(row.field, row.found, row.wanted) for row in rows], "differences")
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
-    header = "".join(f'<th scope="col" style="text-align:left">{escape(cell)}</th>' for cell in head)
-    body = "".join(
-        "<tr>" + "".join(f'<td style="text-align:left">{escape(str(cell))}</td>' for cell in row) + "</tr>"
-        for row in rows
-    )
-    return f"<table><caption>{escape(caption)}</caption><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
+def _text_card(title: str, lines: Sequence[str]) -> tuple[str, str]:
+    text = "\n".join(_one_line(line) for line in [title, *(f"  {line}" for line in lines)])
+    return card.frame(card.heading(title) + "".join(map(card.line, lines))), text
 
 
 def _one_line(text: str) -> str:

@@ -178,7 +178,7 @@ def _keep_ladder(
 ) -> tuple[str, str]:
     """The SIP messages of this call go to the record, as lines, as a picture and as text; returns the last two."""
     since = datetime.fromtimestamp(started, UTC)
-    at_realm = run.on.sip_events(started)
+    at_realm = run.on.sip_events(started) if run.on.sip_events else []
     events = sorted([event for event in [*seen_by_phone, *at_realm] if event.at >= since], key=lambda event: event.at)
     lanes = _lanes(run, events, pbx, at_realm)
     run.record.append_sip(events, name)
@@ -229,9 +229,11 @@ def _wav(pcm: Any) -> bytes:
 
 
 def _with_cause(run: Run, error: BwlibError, started: float) -> BwlibError:
-    """The same error, with what the trunk's SIP messages say about the cause."""
+    """The same error, with what the trunk's SIP messages say about the cause, where they can be seen."""
     from bwlib.trunk_cause import likely_cause
 
+    if run.on.sip_events is None:
+        return error
     cause = likely_cause(run.on.sip_events(started), run.settings.pbx.trunk)
     if not cause:
         return error

@@ -22,9 +22,14 @@ from bwlib.wanted import found_application, learn_ha1, wanted_extension, wanted_
 from bwlib.widgets import show
 
 if TYPE_CHECKING:
+    from bwlib.pbx import Pbx
     from bwlib.steps.calls import CallProof
+    from bwlib.steps.pbx import Kind
 
 T = TypeVar("T")
+P = TypeVar("P", Trunk, OutboundRoute, Extension)
+
+SHEET = "Settings for the PBX"
 
 
 class Run:
@@ -88,7 +93,7 @@ class Run:
             "application",
             lambda: steps.plan_application(client, wanted),
             lambda: steps.ensure_application(client, wanted),
-        )
+        ).found
 
     def callback(self) -> None:
         """Ask the application's callback URL as Bandwidth will: it challenges where it should and answers BXML."""
@@ -129,27 +134,27 @@ class Run:
             lambda: steps.ensure_realm(
                 client, wanted.name, wanted.description, timeout_s=wanted.wait_s, tell=show.show_progress
             ),
-        )
+        ).found
 
     def sip_credential(self, realm: Realm | None) -> SipCredential | None:
         """Guide step 2: a SIP credential in the realm, bound to the application of step 1."""
         from bwlib.steps import sip_credential as steps
 
-        title = steps.TITLE
-        application = found_application(self)
-        if realm is None or application is None:
-            self._wait_for(title, "sip_credential", "the application and the realm", "10_application")
-            return None
-        wanted, client = self.settings.sip_credential, self.on.client
-        password = self.secret(wanted.password)
-        learn_ha1(self, realm, wanted.username, password)
-        return self.step(
-            "sip_credential",
-            lambda: steps.plan_sip_credential(client, realm, wanted.username, password, application),
-            lambda: steps.ensure_sip_credential(
-                client, realm, wanted.username, password, application, rotate=wanted.rotate
-            ),
-        )
+        table, client = self.settings.sip_credential, self.on.client
+
+        def go(*, write: bool) -> Outcome[SipCredential]:
+            application = found_application(self)
+            if realm is None or application is None:
+                return self._missing(steps.TITLE, "the application and the realm", "10_application")
+            password = self.secret(table.password)
+            learn_ha1(self, realm, table.username, password)
+            if not write:
+                return steps.plan_sip_credential(client, realm, table.username, password, application)
+            return steps.ensure_sip_credential(
+                client, realm, table.username, password, application, rotate=table.rotate
+            )
+
+        return self.step("sip_credential", lambda: go(write=False), lambda: go(write=True)).found
 
     # ------------------------------------------------------------ guide step 3
 
@@ -157,73 +162,71 @@ class Run:
         """Trunk, route and extension as a sheet to type in by hand, for any PBX. Secrets are named, not shown."""
         from bwlib.pbx.by_hand import settings_sheet
 
-        trunk = wanted_trunk(self)
-        if trunk is None:
-            self._wait_for("Settings sheet", "settings_sheet", "the realm and its SIP credential", "20_sip_credentials")
-            return
-        sheet = settings_sheet("any", trunk, wanted_route(self), wanted_extension(self))
-        self.record.write_text("settings_sheet.txt", sheet)
-        show.show_sheet("Settings for the PBX", sheet)
+        sheets: list[str] = []
+
+        def write() -> Outcome[dict[str, str]]:
+            trunk = wanted_trunk(self)
+            if trunk is None:
+                return self._missing(SHEET, "the realm and its SIP credential", "20_sip_credentials")
+            sheets.append(settings_sheet("any", trunk, wanted_route(self), wanted_extension(self)))
+            self.record.write_text("settings_sheet.txt", sheets[0])
+            return Outcome("passed", SHEET, {"in the record": "settings_sheet.txt"})
+
+        self.step("settings_sheet", write, write)
+        for sheet in sheets:
+            show.show_sheet(SHEET, sheet)
 
     def trunk(self) -> Trunk | None:
         """Guide step 3.1: the trunk to the realm, registration off, authenticating outbound only."""
-        from bwlib.steps import pbx as steps
+        from bwlib.steps.pbx import TRUNK
 
-        wanted = wanted_trunk(self)
-        if wanted is None:
-            self._wait_for(steps.TRUNK.title, "trunk", "the realm and its SIP credential", "20_sip_credentials")
-            return None
-        pbx = self.on.pbx()
-        self.record.write_config("before", pbx.snapshot())
-        return self.step(
-            "trunk",
-            lambda: steps.plan_on_pbx(pbx, steps.TRUNK, wanted),
-            lambda: steps.ensure_on_pbx(pbx, steps.TRUNK, wanted),
-        )
+        return self._pbx_step(TRUNK, lambda: wanted_trunk(self))
 
     def route(self) -> OutboundRoute | None:
         """Guide step 3.2: the outbound route that uses the trunk."""
-        from bwlib.steps import pbx as steps
+        from bwlib.steps.pbx import ROUTE
 
-        pbx, wanted = self.on.pbx(), wanted_route(self)
-        return self.step(
-            "route",
-            lambda: steps.plan_on_pbx(pbx, steps.ROUTE, wanted),
-            lambda: steps.ensure_on_pbx(pbx, steps.ROUTE, wanted),
-        )
+        return self._pbx_step(ROUTE, lambda: wanted_route(self))
 
     def extension(self) -> Extension | None:
         """Guide step 3.3: the extension that uses the outbound route."""
+        from bwlib.steps.pbx import EXTENSION
+
+        return self._pbx_step(EXTENSION, lambda: wanted_extension(self))
+
+    def _pbx_step(self, kind: Kind[P], wanted: Callable[[], P | None]) -> P | None:
+        """One object on the PBX, its configuration before and after in the record."""
         from bwlib.steps import pbx as steps
 
-        pbx, wanted = self.on.pbx(), wanted_extension(self)
-        found = self.step(
-            "extension",
-            lambda: steps.plan_on_pbx(pbx, steps.EXTENSION, wanted),
-            lambda: steps.ensure_on_pbx(pbx, steps.EXTENSION, wanted),
-        )
-        self.record.write_config("after", pbx.snapshot())
-        return found
+        def go(do: Callable[[Pbx, Kind[P], P], Outcome[P]]) -> Outcome[P]:
+            thing = wanted()
+            if thing is None:
+                return self._missing(kind.title, "the realm and its SIP credential", "20_sip_credentials")
+            pbx = self.on.pbx()
+            self.record.write_config("before", pbx.snapshot())
+            outcome = do(pbx, kind, thing)
+            self.record.write_config("after", pbx.snapshot())
+            return outcome
+
+        return self.step(kind.word, lambda: go(steps.plan_on_pbx), lambda: go(steps.ensure_on_pbx)).found
 
     def no_registration(self, trunk: Trunk | None) -> None:
         """Read from the running PBX that the trunk does not register."""
         from bwlib.steps import pbx as steps
 
         title = "No registration at the realm"
-        if trunk is None:
-            self._wait_for(title, "no_registration", "the trunk", "30_pbx")
-            return
-        pbx = self.on.pbx()
 
         def check() -> Outcome[dict[str, str]]:
-            steps.check_no_registration(pbx, trunk)
+            if trunk is None:
+                return self._missing(title, "the trunk", "30_pbx")
+            steps.check_no_registration(self.on.pbx(), trunk)
             return Outcome("passed", title, {"outbound registrations to the realm": "none"})
 
         self.step("no_registration", lambda: self._planned(title, "the trunk"), check)
 
     # ------------------------------------------------------------ the test
 
-    def ready(self) -> bool:
+    def ready(self) -> None:
         """Check everything that a call needs by reading it back; name the notebook to run when something is missing."""
         from bwlib.steps import pbx as steps
 
@@ -245,7 +248,7 @@ class Run:
             facts = {"realm": trunk.server, "trunk": trunk.name, "extension": self.settings.pbx.extension}
             return Outcome("passed", title, facts)
 
-        return self.step("ready", lambda: self._planned(title, "read back before calling"), check) is not None
+        self.step("ready", lambda: self._planned(title, "read back before calling"), check)
 
     def call_from_extension(self) -> CallProof | None:
         """The guide's test: a call from the extension reaches the application's webhooks and is heard."""
@@ -338,10 +341,8 @@ class Run:
     def _planned(self, title: str, what: str) -> Outcome[Any]:
         return Outcome("planned", title, None, note=f"planned, not done: {what}")
 
-    def _wait_for(self, title: str, name: str, what: str, notebook: str) -> None:
+    def _missing(self, title: str, what: str, notebook: str) -> Outcome[Any]:
         """A step whose ground is missing: pending when only planning, an error that names the notebook otherwise."""
-
-        def refuse() -> Outcome[Any]:
+        if self.writes:
             raise NotAsExpected(f"set up: {title}", f"{what} must exist first", f"run notebook {notebook} first")
-
-        self.step(name, lambda: self._planned(title, f"it needs {what}, which is not there yet"), refuse)
+        return self._planned(title, f"it needs {what}, which is not there yet")

@@ -54,7 +54,7 @@ def live_surroundings(settings: Settings, record: RunRecord, secret: Callable[[s
         pbx=once(lambda: _live_pbx(settings, secret)),
         readback=readback,
         ears=ears,
-        sip_events=lambda since: [],
+        sip_events=None,
         realm_lane="Realm",
     )
 

@@ -66,7 +66,9 @@ def _http_url(value: str) -> str:
 
 
 def _network(value: str) -> str:
-    ip_network(value, strict=False)
+    # Unauthenticated calls are admitted from there: a slip such as 0.0.0.0/0 would admit the world.
+    if ip_network(value, strict=False).prefixlen < 8:
+        raise ValueError("admits far too many addresses: give Bandwidth's own, such as 203.0.113.0/24")
     return value
 
 

@@ -7,6 +7,7 @@ somebody before, and what Bandwidth does not let go is kept and reported.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from bwlib.guide import Run
@@ -52,16 +53,14 @@ def undo_site(run: Run, record: str | None = None) -> list[Outcome[Any]]:
 
 
 def _undo_one(run: Run, step: str, line: Mapping[str, Any]) -> Outcome[Any]:
-    made = line["object"]
-    remover = _REMOVERS[step]
-    title = f"Undo {line['title']}"
-    if not run.writes:
-        outcome: Outcome[Any] = Outcome("planned", title, made, note="would be removed")
-    else:
-        outcome = remover(run, made)
-        outcome = Outcome(outcome.action, title, outcome.found, outcome.differences, outcome.note)
-    run.note(f"undo {step}", outcome, undone=made, created_by_run=line["run"])
-    return outcome
+    made, title = line["object"], f"Undo {line['title']}"
+    return run.step(
+        f"undo {step}",
+        lambda: Outcome("planned", title, made, note="would be removed"),
+        lambda: replace(_REMOVERS[step](run, made), title=title),
+        undone=made,
+        created_by_run=line["run"],
+    )
 
 
 def _remove_credential(run: Run, made: Mapping[str, str]) -> Outcome[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -68,7 +69,7 @@ def test_a_notebook_holds_no_logic(notebook: nbformat.NotebookNode) -> None:
 
 def test_every_step_says_what_a_good_answer_looks_like(notebook: nbformat.NotebookNode) -> None:
     cells = notebook.cells
-    for cell, following in zip(cells, cells[1:], strict=False):
+    for cell, following in pairwise(cells):
         if cell.cell_type == "code" and "run." in cell.source:
             assert following.cell_type == "markdown"
             assert "good answer" in following.source, cell.source

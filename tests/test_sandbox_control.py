@@ -10,6 +10,7 @@ import ssl
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest

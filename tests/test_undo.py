@@ -4,31 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from memory_pbx import MemoryPbx
 from pydantic import SecretStr
 
 from bwlib.errors import PbxUnreachable
-from bwlib.models import Extension, Outcome
+from bwlib.guide import Run
+from bwlib.models import Extension
 from bwlib.record.redact import Redactor
 from bwlib.record.run_record import RunRecord, start_run
 from bwlib.undo import created_objects, undo_site
 
 
-class FakeRun:
-    """As much of a Run as undo uses; `note` writes the journal line that the next undo reads."""
+class FakeRun(Run):
+    """A Run with an account and a PBX that hold nothing else; its journal lines are what the next undo reads."""
 
     def __init__(self, runs: Path, pbx: MemoryPbx, *, writes: bool = True, account: str = "9900000") -> None:
-        self.settings = SimpleNamespace(runs_dir=runs)
-        self.on = SimpleNamespace(account_id=account, pbx=lambda: pbx, client=None)
-        self.writes = writes
-        self.record = start_run(runs, Redactor())
-
-    def note(self, name: str, outcome: Outcome[Any], **facts: object) -> None:
-        self.record.journal.append(
-            "step", step=name, status="passed", action=outcome.action, account=self.on.account_id, **facts
+        on = SimpleNamespace(
+            account_id=account, pbx=lambda: pbx, client=None, target="sandbox", recorder=SimpleNamespace(ids=[])
+        )
+        super().__init__(
+            SimpleNamespace(runs_dir=runs),  # type: ignore[arg-type]
+            on,  # type: ignore[arg-type]
+            start_run(runs, Redactor()),
+            notebook="90_undo",
+            mode="apply" if writes else "plan",
+            secret=SecretStr,
+            seal_here=False,
         )
 
 
@@ -56,7 +59,7 @@ def test_only_what_was_created_is_undone(runs: Path, pbx: MemoryPbx) -> None:
     made(record, "extension", number="101")
     for action in ("unchanged", "updated", "planned"):
         made(record, "extension", action, number="102")
-    outcomes = undo_site(FakeRun(runs, pbx))  # type: ignore[arg-type]
+    outcomes = undo_site(FakeRun(runs, pbx))
     assert [(outcome.action, outcome.title) for outcome in outcomes] == [("removed", "Undo extension")]
     assert [number for _, number in pbx.running] == ["102"]
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import SecretStr
-from sandbox_world import PASSWORD, World
+from sandbox_world import PASSWORD, World, hashes
 
-from bwlib.models import Extension, OutboundRoute, PbxInfo, Trunk
+from bwlib.models import Extension, OutboundRoute, PbxInfo, Realm, SipCredential
 from bwlib.pbx import Pbx
 from bwlib.readback_client import Readback
 from bwlib.run import sandbox_pbx
+from bwlib.steps.pbx import trunk_to
+from bwlib.wanted import DIAL_PATTERN, PREPEND
 
 USER = "pbx"
 EXTENSION = "101"
@@ -98,20 +100,20 @@ def start(home: Path) -> ReadbackSite:
 def connect_pbx(site: ReadbackSite) -> tuple[Pbx, PbxInfo]:
     """Start the sandbox's Asterisk and give it the guide's trunk, route and extension."""
     pbx = sandbox_pbx(site.world.sandbox)
+    hash1, hash1b = map(SecretStr, hashes(site.fqdn, USER))
     pbx.put_trunk(
-        Trunk(
+        trunk_to(
+            Realm(site.realm[0], site.fqdn, "", True, "ACTIVE"),
+            SipCredential("", USER, site.realm[0], site.fqdn, site.application_id, hash1, hash1b),
             name="bandwidth",
-            server=site.fqdn,
-            username=USER,
             password=SecretStr(PASSWORD),
-            from_user=site.number,
-            from_domain=site.fqdn,
-            outbound_proxy=site.edge,
+            number=site.number,
             bandwidth_ips=(site.world.sandbox.edge[0],),
-            inbound_extension=EXTENSION,
+            extension=EXTENSION,
+            outbound_proxy=site.edge,
         )
     )
-    pbx.put_route(OutboundRoute("bandwidth-out", "NXXNXXXXXX", "+1", "bandwidth", site.number))
+    pbx.put_route(OutboundRoute("bandwidth-out", DIAL_PATTERN, PREPEND, "bandwidth", site.number))
     pbx.put_extension(Extension(EXTENSION, EXTENSION_SECRET, "bandwidth-out", "Front desk"))
     pbx.apply()
     return pbx, pbx.info()

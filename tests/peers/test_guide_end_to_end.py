@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from peers import asterisk
 
 from bwlib.heard import compare, read_wav
 from bwlib.record.journal import chain_faults, read_lines
@@ -57,6 +58,7 @@ def bw_runbook(home: Path, *arguments: str) -> Walk:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    asterisk()
     folder = tmp_path_factory.mktemp("home")
     yield folder
     running = control.attach(folder)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from peers import asterisk
 from pydantic import SecretStr
 
 from bwlib import open_run, start_site
@@ -28,6 +29,7 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    asterisk()
     folder = tmp_path_factory.mktemp("home")
     before = os.environ["BW_RUNBOOK_HOME"]
     os.environ["BW_RUNBOOK_HOME"] = str(folder)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
+from peers import module
+from sandbox_world import World
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-bandwidth = pytest.importorskip("bandwidth", reason="the development dependency bandwidth-sdk is not installed")
-from sandbox_world import World  # noqa: E402
+bandwidth = module("bandwidth", "bandwidth-sdk==23.3.1")
+pytestmark = pytest.mark.peer
 
 
 @pytest.fixture(scope="module")

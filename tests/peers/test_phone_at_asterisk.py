@@ -4,24 +4,22 @@ import re
 
 import numpy as np
 import pytest
+from peers import asterisk
 from pydantic import SecretStr
 
-from bwlib.errors import NotAsExpected, PbxRefused, PbxUnreachable
+from bwlib.errors import NotAsExpected, PbxRefused
 from bwlib.heard import compare, find
-from bwlib.pbx.asterisk_bundle import obtain
 from bwlib.phone import Phone
 from bwlib.sandbox import pbx as stage_of
+
+pytestmark = pytest.mark.peer
 
 NOISE = (np.random.default_rng(6).normal(size=12000) * 3000).astype(np.int16)
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
-    try:
-        binary = obtain()
-    except PbxUnreachable as error:
-        pytest.skip(f"no Asterisk can be had here: {error.came_back}")
-    stage = stage_of.write_base_config(tmp_path_factory.mktemp("pbx"), binary)
+    stage = stage_of.write_base_config(tmp_path_factory.mktemp("pbx"), asterisk())
     process = stage_of.start(stage)
     yield stage
     stage_of.stop(process)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import socket
 from pathlib import Path
 
 import pytest
+from peers import free_port, program
 from pydantic import SecretStr
 
 from bwlib.sip.agent import Agent, Credentials, IncomingCall
 from bwlib.sip.digest import DigestServer, Verdict, ha1
+
+pytestmark = pytest.mark.peer
 
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
@@ -46,20 +47,16 @@ def ack(cseq: int) -> str:
     return MESSAGE.format(method="ACK", cseq=cseq, extra="", branch="-2", retrans="")
 
 
-def sipp() -> str:
-    """The program; a missing peer is a failure in CI and a skip elsewhere."""
-    found = shutil.which("sipp")
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("sipp is missing (Debian: apt-get install sip-tester)")
-        pytest.skip("sipp is missing (Debian: apt-get install sip-tester)")
-    return found
+@pytest.fixture(autouse=True)
+def sipp_is_here() -> None:
+    """Before anything waits for it."""
+    program("sipp")
 
 
 async def run_sipp(folder: Path, *arguments: str) -> tuple[int, str]:
     """Exit code (0: every call went as the scenario says) and the end of the screen."""
     process = await asyncio.create_subprocess_exec(
-        sipp(), "-i", "127.0.0.1", "-nostdin", "-timeout", "60s", "-timeout_error", *arguments,
+        program("sipp"), "-i", "127.0.0.1", "-nostdin", "-timeout", "60s", "-timeout_error", *arguments,
         cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:
@@ -68,12 +65,6 @@ async def run_sipp(folder: Path, *arguments: str) -> tuple[int, str]:
         if process.returncode is None:
             process.kill()
     return process.returncode or 0, output.decode(errors="replace")[-3000:]
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_sipps_uac_calls_the_agent(tmp_path: Path) -> None:
@@ -108,7 +99,7 @@ def test_the_agent_calls_sipps_uas(tmp_path: Path) -> None:
         return call.status, call.end_reason
 
     async def main() -> None:
-        agent, port = Agent(), free_port()
+        agent, port = Agent(), free_port("127.0.0.1")
         await agent.start()
         server = asyncio.ensure_future(run_sipp(tmp_path, "-sn", "uas", "-p", str(port), "-m", str(CALLS)))
         results = []
@@ -181,7 +172,7 @@ def test_our_digest_is_accepted_by_sipp(tmp_path: Path) -> None:
     )
 
     async def main() -> None:
-        agent, port = Agent(), free_port()
+        agent, port = Agent(), free_port("127.0.0.1")
         await agent.start()
         server = asyncio.ensure_future(run_sipp(tmp_path, "-sf", "registrar.xml", "-p", str(port), "-m", "2"))
         right, wrong = (Credentials("alice", SecretStr(password)) for password in ("right", "wrong"))

@@ -55,12 +55,15 @@ def line(text: str) -> str:
 
 
 def code(text: str) -> str:
-    return f'<code style="{_CODE};background:none;padding:0;overflow-wrap:anywhere">{escape(text)}</code>'
+    """A value. A short one stays on its line, so that only long ones give way in a narrow window."""
+    wrap = "white-space:nowrap" if len(text) <= 24 else "white-space:normal;overflow-wrap:anywhere"
+    return f'<code style="{_CODE};background:none;padding:0;{wrap}">{escape(text)}</code>'
 
 
 def preformatted(text: str) -> str:
     """Text whose columns count."""
-    return f'<pre style="{_CODE};background:none;margin:.5em 0 0;padding:0;white-space:pre-wrap">{escape(text)}</pre>'
+    style = f"{_CODE};background:none;margin:.5em 0 0;padding:0;white-space:pre;overflow-x:auto"
+    return f'<pre style="{style}">{escape(text)}</pre>'
 
 
 def folded(summary: str, body: str) -> str:

@@ -1,0 +1,222 @@
+"""The notebooks as people meet them: `bw-runbook lab`, a real Chromium, Run All in each notebook of the guide.
+
+Pictures of every notebook stay in build/screenshots/ (git-ignored), for people to look at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+from peers import missing, module
+
+from bwlib.runner.run_site import GUIDE_NOTEBOOKS, UNDO_NOTEBOOK
+from bwlib.sandbox import control
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Request, WebSocket
+
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(400)]
+
+PROJECT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = PROJECT / "build" / "screenshots"
+NOTEBOOKS = (*GUIDE_NOTEBOOKS, UNDO_NOTEBOOK)
+# Chromium would otherwise look up its maker's hosts at every start.
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+NOTEBOOK = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook"
+OUTPUTS = f"{NOTEBOOK} .jp-OutputArea-output"
+ERRORS = f'{NOTEBOOK} [data-mime-type="application/vnd.jupyter.stderr"]'  # JupyterLab renders exceptions as this too
+# Run All marks every cell with a star at once; a cell that is done has a number, one below a failure has nothing.
+DONE = """(notebook) => {
+    const prompts = [...document.querySelectorAll(notebook + ' .jp-CodeCell .jp-InputPrompt')].map(p => p.textContent);
+    return prompts.some(text => /\\d/.test(text)) && !prompts.some(text => text.includes('*'));
+}"""
+HEIGHT = """(notebook) => Math.max(...[...document.querySelectorAll(notebook + ',' + notebook + ' *')]
+    .map(part => part.scrollHeight))"""
+
+
+@dataclass
+class Walk:
+    """What was seen in the browser: by notebook the words of its outputs and of its errors; every address asked for."""
+
+    outputs: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, list[str]] = field(default_factory=dict)
+    cards: dict[str, list[str]] = field(default_factory=dict)
+    visible: dict[str, int] = field(default_factory=dict)
+    outside: list[str] = field(default_factory=list)
+    popups: int = 0
+    left_running: list[str] = field(default_factory=list)
+    exit_code: int | None = None
+
+
+def chromium() -> str:
+    """Where it is. Missing: a failure where CI is set, else a skip with the line that installs it."""
+    module("playwright", "playwright")
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return found or missing("chromium", "apt-get install -y --no-install-recommends chromium")
+
+
+@contextlib.contextmanager
+def lab(home: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """`bw-runbook lab` with a home of its own; its address."""
+    home.mkdir(parents=True)
+    variables = {"HOME": home, "BW_RUNBOOK_HOME": home, "BW_RUNBOOK_SITE": home / "lab" / "site.toml"}
+    variables |= {"BW_RUNBOOK_CACHE": os.environ.get("BW_RUNBOOK_CACHE") or Path("~/.cache/bw-runbook").expanduser()}
+    with subprocess.Popen(
+        [sys.executable, "-m", "bwlib.cli", "lab", "--no-browser"],
+        env={**os.environ, **{name: str(value) for name, value in variables.items()}},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip(), process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+
+
+def watch(page: Page, walk: Walk) -> None:
+    """Note every address outside this machine, and let nothing go there."""
+
+    def note(address: str) -> None:
+        if urlsplit(address).scheme not in ("data", "blob") and urlsplit(address).hostname != "127.0.0.1":
+            walk.outside.append(address)
+
+    def request(seen: Request) -> None:
+        note(seen.url)
+
+    def websocket(seen: WebSocket) -> None:
+        note(seen.url)
+
+    page.on("request", request)
+    page.on("websocket", websocket)
+    page.route(re.compile(r"^https?://(?!127\.0\.0\.1[:/])"), lambda route: route.abort())
+
+
+def run_all(page: Page, url: str, name: str, walk: Walk) -> None:
+    """Open a notebook, wait for its kernel, run all cells, wait for all of them, keep what is shown."""
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(re.sub(r"[^/]+\.ipynb", f"{name}.ipynb", url) + "&reset")  # of several tabs, only this one
+    page.get_by_text("| Idle").wait_for()
+    page.locator('li.lm-MenuBar-item:has-text("Run")').click()
+    page.locator('li[data-command="runmenu:run-all"]').click()
+    page.wait_for_function(DONE, arg=NOTEBOOK, timeout=120_000)
+    page.get_by_text("| Idle").wait_for()
+    take_picture(page, name)
+    walk.outputs[name] = "\n".join(page.locator(OUTPUTS).all_inner_texts())
+    walk.errors[name] = page.locator(ERRORS).all_inner_texts()
+    walk.cards[name] = page.locator(f"{OUTPUTS} [data-status]").evaluate_all("all => all.map(e => e.dataset.status)")
+    walk.popups += page.locator(".Toastify__toast, .jp-Dialog").count()
+    for selector in ("svg[role=img]", "audio"):
+        shown = page.locator(f"{OUTPUTS} {selector}")
+        walk.visible[f"{name} {selector}"] = sum(one.is_visible() for one in shown.all())
+
+
+def take_picture(page: Page, name: str) -> None:
+    """The whole notebook in one picture: the window is made as tall as its content."""
+    page.locator(f"{NOTEBOOK} .jp-Cell").first.scroll_into_view_if_needed()
+    page.set_viewport_size({"width": 1280, "height": min(int(page.evaluate(HEIGHT, NOTEBOOK)) + 160, 12_000)})
+    last = page.locator(f"{NOTEBOOK} .jp-Cell").last
+    last.scroll_into_view_if_needed()
+    box = last.bounding_box()
+    assert box is not None
+    page.set_viewport_size({"width": 1280, "height": int(box["y"] + box["height"]) + 60})
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def show_in_dark(page: Page) -> None:
+    """The same page in JupyterLab's dark theme."""
+    page.locator('li.lm-MenuBar-item:has-text("Settings")').click()
+    page.locator('.lm-Menu-item:has-text("Theme")').first.hover()
+    page.locator('li[data-command="apputils:change-theme"]:has-text("JupyterLab Dark")').first.click()
+    page.locator('body[data-jp-theme-light="false"]').wait_for(state="attached")
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
+    """All notebooks in their order in one browser; then Ctrl-C."""
+    executable = chromium()
+    from playwright.sync_api import sync_playwright
+
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    home, walked = tmp_path_factory.mktemp("jupyterlab") / "home", Walk()
+    with lab(home) as (url, process):
+        with (
+            sync_playwright() as playwright,
+            playwright.chromium.launch(executable_path=executable, args=list(FLAGS)) as browser,
+        ):
+            page = browser.new_page()
+            page.set_default_timeout(60_000)
+            watch(page, walked)
+            for name in NOTEBOOKS:
+                run_all(page, url, name, walked)
+                if name == "40_test_calls":
+                    show_in_dark(page)
+                    page.screenshot(path=SCREENSHOTS / f"{name}_dark.png")
+        started = processes_of(process, home)
+        process.send_signal(signal.SIGINT)
+        walked.exit_code = process.wait(60)
+        _, alive = psutil.wait_procs(started, timeout=20)
+        walked.left_running = [" ".join(one.cmdline()) for one in alive]
+    return walked
+
+
+def processes_of(process: subprocess.Popen[str], home: Path) -> list[psutil.Process]:
+    """JupyterLab, its kernels, and the sandbox with its children, which is no child of JupyterLab's."""
+    sandbox = control.attach(home)
+    roots = [process.pid, *([int(sandbox.status()["pid"])] if sandbox else [])]
+    return [one for root in roots for one in (psutil.Process(root), *psutil.Process(root).children(recursive=True))]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_run_all_ends_without_an_error(walk: Walk, name: str) -> None:
+    assert walk.errors[name] == []
+
+
+@pytest.mark.parametrize(("name", "cards"), [
+    ("00_start", 1), ("10_application", 2), ("20_sip_credentials", 4), ("30_pbx", 5), ("40_test_calls", 4),
+    ("90_undo", 6),
+])  # fmt: skip
+def test_every_step_has_a_card_that_says_passed(walk: Walk, name: str, cards: int) -> None:
+    assert walk.cards[name] == ["passed"] * cards
+
+
+def test_the_cards_say_what_was_done_in_words(walk: Walk) -> None:
+    assert walk.outputs["20_sip_credentials"].count("unchanged") >= 2
+    assert walk.outputs["90_undo"].count("removed") >= 6
+    assert "Nothing to undo" in walk.outputs["90_undo"]
+    assert all("SANDBOX" in shown for shown in walk.outputs.values())
+
+
+def test_both_calls_show_their_ladder_and_what_was_heard(walk: Walk) -> None:
+    assert walk.visible["40_test_calls svg[role=img]"] == 2
+    assert walk.visible["40_test_calls audio"] == 4
+
+
+def test_nothing_is_fetched_from_outside(walk: Walk) -> None:
+    assert walk.outside == []
+
+
+def test_no_popup_covers_the_page(walk: Walk) -> None:
+    assert walk.popups == 0
+
+
+def test_ctrl_c_ends_all_that_was_started(walk: Walk) -> None:
+    assert walk.left_running == []
+    assert walk.exit_code == 0

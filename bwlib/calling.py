@@ -131,11 +131,10 @@ def proof_facts(proof: CallProof) -> dict[str, str]:
         "call id": proof.call_id,
         "webhooks": " ".join(hook.event_type for hook in proof.webhooks),
         "heard by the phone": _heard_words(proof.heard_by_phone),
-        "digits": proof.digits,
-        "ended by": proof.cause,
     }
     if proof.heard_by_bandwidth is not None:
         facts["heard by the application's side"] = _heard_words(proof.heard_by_bandwidth)
+    facts |= {"digits": proof.digits, "ended by": proof.cause}
     return facts
 
 

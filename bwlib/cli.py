@@ -30,13 +30,27 @@ _options = {"debug": False}
 
 SiteFile = Annotated[Path, typer.Argument(help="the site file, site.toml", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
+AsJsonLines = Annotated[bool, typer.Option("--json", help="print JSON lines on stdout; the last one is the result")]
 Parameters = Annotated[
     list[str] | None, typer.Option("--parameter", "-p", help="name=value, a parameter of the notebooks; repeatable")
 ]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("bw-runbook"))
+        raise typer.Exit
+
+
 @app.callback()
-def _all(debug: Annotated[bool, typer.Option("--debug", help="show tracebacks")] = False) -> None:
+def _all(
+    debug: Annotated[bool, typer.Option("--debug", help="show tracebacks; stands before the command")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="print the version", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
     _options["debug"] = debug
 
 
@@ -47,7 +61,7 @@ def main() -> None:
     except BwlibError as error:
         if _options["debug"]:
             raise
-        _talk(f"{type(error).__name__}\n{error}")
+        _say_error(error)
         raise SystemExit(error.exit_code) from None
     except (typer.Abort, KeyboardInterrupt):
         _talk("interrupted")
@@ -56,16 +70,30 @@ def main() -> None:
         if _options["debug"] or not hasattr(error, "format_message"):
             raise
         if error.format_message():  # click's UsageError; without a message it printed the help itself
-            _talk(f"usage: {error.format_message()}")
+            _say_error(
+                SettingsError(
+                    f"read the command line: {' '.join(sys.argv[1:])}",
+                    str(error.format_message()),
+                    "bw-runbook --help, or bw-runbook COMMAND --help",
+                )
+            )
         raise SystemExit(6) from None
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _say_error(error: BwlibError) -> None:
+    """Three sentences on stderr; with --json also as an object on stdout, for the program that reads there."""
+    _talk(f"{type(error).__name__}\n{error}")
+    if "--json" in sys.argv:
+        said = {"attempted": error.attempted, "came_back": error.came_back, "do_next": error.do_next}
+        print(json.dumps({"error": type(error).__name__, "exit_code": error.exit_code, **said}))
 
 
 # ---------------------------------------------------------------- the guide, unattended
 
 
 @app.command()
-def demo(as_json: AsJson = False) -> None:
+def demo(as_json: AsJsonLines = False) -> None:
     """The whole guide on the sandbox: application, realm, credential, PBX, two calls, both heard."""
     from bwlib.run import start_site
     from bwlib.sandbox.control import home
@@ -80,17 +108,20 @@ def run(
     site_file: SiteFile,
     mode: Annotated[str, typer.Option(help="apply, plan or auto")] = "apply",
     parameter: Parameters = None,
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
-    """Run the guide unattended for one site, and seal its record."""
-    _run(site_file, {"mode": mode, **_pairs(parameter)}, None, as_json)
+    """Run the guide unattended for one site, and seal its record. Ends with status, exit code and the record's path.
+
+    A missing secret is an error here (exit 8): notebook 00_start makes it, or -p make_secrets=true.
+    """
+    _run(site_file, {"mode": mode, "make_secrets": False, **_pairs(parameter)}, None, as_json)
 
 
 @app.command()
 def undo(
     record: Annotated[Path, typer.Argument(help="a run's folder, runs/<site>/<run>", show_default=False)],
     mode: Annotated[str, typer.Option(help="apply, plan or auto")] = "apply",
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Remove what one run created, after confirming each object; what it found stays."""
     folder = record.absolute()
@@ -102,8 +133,8 @@ def undo(
 
 @app.command()
 def seal(site_file: SiteFile) -> None:
-    """Close the site's interactive run: its record cannot change any more."""
-    from bwlib.record.manifest import seal as seal_record
+    """Close the site's newest open run: its record cannot change any more. A run that is going on is refused."""
+    from bwlib.record.manifest import seal_abandoned
     from bwlib.record.redact import Redactor
     from bwlib.record.run_record import RunRecord, run_folders
     from bwlib.run import learn_secrets
@@ -115,7 +146,7 @@ def seal(site_file: SiteFile) -> None:
     if not open_runs:
         raise SettingsError(f"seal {site_file}", "there is no unsealed run of this site", "run a notebook first")
     learn_secrets(settings, open_runs[-1])
-    seal_record(open_runs[-1])
+    seal_abandoned(open_runs[-1], target=settings.target)
     print(open_runs[-1].folder)
 
 
@@ -139,7 +170,7 @@ def _run(site_file: Path, parameters: Mapping[str, object], notebooks: list[str]
         parameters={"site_file": str(path), **parameters},
         redactor=redactor,
         learn_secrets=lambda record: learn_secrets(settings, record),
-        tell=_print_json_line if as_json else _print_line,
+        tell=_print_json_line if as_json else _Printer(),
         facts={"site": settings.name, "target": settings.target, "operator": operator(), "mode": parameters["mode"]},
     )
     if not result.sealed:
@@ -175,19 +206,30 @@ def _print_json_line(line: Mapping[str, Any]) -> None:
     print(json.dumps(line, sort_keys=True, ensure_ascii=False), flush=True)
 
 
-def _print_line(line: Mapping[str, Any]) -> None:
-    """One journal line for people: steps on stdout, what goes on around them on stderr."""
-    if line["kind"] == "notebook":
-        reason = f" ({line['reason']})" if line.get("reason") else ""
-        _talk(f"{line['notebook']}: {line['status']}{reason}")
-    elif line["kind"] == "step" and line["status"] == "failed":
-        print(f"✘ {line['step']}: failed", flush=True)
-        for name in ("attempted", "came_back", "do_next"):
-            if line.get(name):
-                print(f"    {name.replace('_', ' ')}: {line[name]}", flush=True)
-    elif line["kind"] == "step" and line["status"] != "running":
+class _Printer:
+    """Journal lines for people: steps on stdout, what goes on around them on stderr."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def __call__(self, line: Mapping[str, Any]) -> None:
+        if line["kind"] == "notebook":
+            reason = f" ({line['reason']})" if line.get("reason") else ""
+            _talk(f"{line['notebook']}: {line['status']}{reason}")
+        elif line["kind"] == "step" and line["status"] != "running":
+            self._print_step(line)
+
+    def _print_step(self, line: Mapping[str, Any]) -> None:
+        if line["status"] == "failed":
+            print(f"✘ {line['step'].replace('_', ' ')}: failed", flush=True)
+            for name in ("attempted", "came_back", "do_next"):
+                if line.get(name):
+                    print(f"    {name.replace('_', ' ')}: {line[name]}", flush=True)
+            return
         sign = {"passed": "✔", "pending": "…", "skipped": "–"}.get(line["status"], "·")
-        print(f"{sign} {line['title']}: {line['action']}{_telling(line)}", flush=True)
+        again = " (checked again)" if line["step"] in self._seen else ""
+        self._seen.add(line["step"])
+        print(f"{sign} {line['title']}: {line['action']}{again}{_telling(line)}", flush=True)
 
 
 def _telling(line: Mapping[str, Any]) -> str:
@@ -302,12 +344,20 @@ def down() -> None:
 
 
 def _print_sandbox(sandbox: Any, as_json: bool) -> None:
-    facts = sandbox.status()
+    pbx = sandbox.get_note("pbx") or {}
+    facts = {
+        "folder": str(sandbox.directory),
+        "api": sandbox.api_url,
+        "sip edge": ":".join(map(str, sandbox.edge_address or ())),
+        "readback": sandbox.readback_address.url if sandbox.readback_address else "",
+        "pbx": ":".join(map(str, pbx.get("sip", ()))),
+        **sandbox.status(),
+    }
     if as_json:
         print(json.dumps(facts, default=str, sort_keys=True))
         return
     for name, value in facts.items():
-        print(f"{name}: {value}")
+        print(f"{name}: {'yes' if value is True else 'no' if value is False else value}")
 
 
 if __name__ == "__main__":

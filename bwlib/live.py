@@ -6,6 +6,7 @@ Environment names are those of Bandwidth's own `band` command line.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,8 @@ def live_surroundings(settings: Settings, record: RunRecord, secret: Callable[[s
         ears=ears,
         sip_events=None,
         realm_lane="Realm",
+        call_lock=Path(tempfile.gettempdir()) / f"bw-runbook-{os.getuid()}-{account_id}.lock",
+        why_gone=lambda: "",
     )
 
 

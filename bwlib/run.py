@@ -78,29 +78,46 @@ def site_path(site_file: str | Path | None) -> Path:
     return Path(site_file or os.environ.get(SITE_FILE) or "site.toml").expanduser().absolute()
 
 
-def start_site(site_file: str | Path | None = None, *, name: str = "my-site", target: str = "sandbox") -> list[str]:
+def start_site(
+    site_file: str | Path | None = None,
+    *,
+    name: str = "my-site",
+    target: str = "sandbox",
+    mode: str = "auto",
+    make_secrets: bool = True,
+) -> list[str]:
     """Write the site file and the missing secrets it refers to; leave what exists. Returns what was done.
 
-    Raises: SettingsError when an existing file is wrong, or a secret is missing that cannot be made (env:).
+    mode "plan" writes nothing. make_secrets False: a missing secret is an error, as it should be in an unattended run,
+    where a slip in a path must not become a new password.
+    Raises: SettingsError when an existing file is wrong, SecretUnavailable when a secret is missing and not made.
     """
     path = site_path(site_file)
     done = []
     if not path.exists():
         if target not in ("sandbox", "live"):
             raise SettingsError("write a site file", f"target is {target!r}", 'type "sandbox" or "live"')
+        if mode == "plan":
+            return show.Lines("Site file and secrets", [f"would write {path}"])
         text = starter_site_file(name, target="live" if target == "live" else "sandbox")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         done.append(f"wrote {path}")
     settings = load_settings(path)
     for reference in (settings.sip_credential.password, settings.pbx.extension_secret):
-        if secret_references.exists(reference, settings.folder):
-            secret_references.resolve(reference, settings.folder)
-            done.append(f"{reference} is there")
-        else:
-            secret_references.store_new(reference, settings.folder)
-            done.append(f"made a new secret in {reference}")
-    return show.Lines("Site file and secrets", done or ["everything was there already"])
+        done.append(_have_secret(reference, settings.folder, make=make_secrets, plan=mode == "plan"))
+    return show.Lines("Site file and secrets", done)
+
+
+def _have_secret(reference: str, folder: Path, *, make: bool, plan: bool) -> str:
+    can_be_made = reference.startswith(("file:", "keyring:"))
+    if secret_references.exists(reference, folder) or not can_be_made or not make:
+        secret_references.resolve(reference, folder)
+        return f"{reference} is there"
+    if plan:
+        return f"would make a new secret in {reference}"
+    secret_references.store_new(reference, folder)
+    return f"made a new secret in {reference}"
 
 
 def operator() -> str:
@@ -211,6 +228,8 @@ def _on_sandbox(settings: Settings, record: RunRecord, secret: Callable[[str], S
         ears=_sandbox_ears(sandbox),
         sip_events=lambda since: _sip_since(sandbox, since),
         realm_lane="Realm (sandbox edge)",
+        call_lock=sandbox.directory / "call.lock",
+        why_gone=lambda: _why_gone(sandbox),
     )
 
 
@@ -243,6 +262,15 @@ def _sandbox_ears(sandbox: Sandbox) -> Ears:
             "bandwidth_heard": sandbox.heard_audio(call_id),
         },
     )
+
+
+def _why_gone(sandbox: Sandbox) -> str:
+    from bwlib.sandbox import control
+
+    now = control.attach()
+    if now is None:
+        return "the sandbox was stopped meanwhile"
+    return "" if now.pid == sandbox.pid else "the sandbox was restarted meanwhile"
 
 
 def _sip_since(sandbox: Sandbox, since: float) -> list[SipEvent]:

@@ -11,10 +11,12 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
+from zlib import crc32
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -214,17 +216,21 @@ def load_settings(path: Path, overrides: Mapping[str, object] | None = None) -> 
     for dotted, value in (overrides or {}).items():
         if value is not None:
             _set(table, dotted, value)
+    name = table.get("name")
+    for dotted, value in names_for(name).items() if isinstance(name, str) else ():
+        _set(table, dotted, value, only_if_missing=True)
     return _validated(table, path)
 
 
-def _set(table: dict[str, object], dotted: str, value: object) -> None:
+def _set(table: dict[str, object], dotted: str, value: object, *, only_if_missing: bool = False) -> None:
     head, _, tail = dotted.partition(".")
     if not tail:
-        table[head] = value
+        if not only_if_missing or head not in table:
+            table[head] = value
         return
     inner = table.setdefault(head, {})
     if isinstance(inner, dict):
-        _set(inner, tail, value)
+        _set(inner, tail, value, only_if_missing=only_if_missing)
 
 
 def _validated(table: dict[str, object], path: Path) -> Settings:
@@ -240,13 +246,46 @@ def _validated(table: dict[str, object], path: Path) -> Settings:
     return settings
 
 
+# What a pattern means, in words; pydantic would show the pattern.
+_IN_WORDS = {
+    "name": "use lower-case letters, digits and hyphens, at most 40, such as my-site",
+    "bandwidth.account_id": "use digits only, in quotes",
+    "application.name": "use up to 100 characters without control characters",
+    "realm.name": "use lower-case letters and digits only, at most 30",
+    "sip_credential.username": "use letters, digits and . _ - ! $ & * + = ~, at most 32",
+    "pbx.trunk": "use letters, digits, _ and -, at most 32",
+    "pbx.route": "use letters, digits, _ and -, at most 32",
+    "pbx.extension": "use 2 to 10 digits, in quotes",
+    "test.digit": "use one of 0 to 9, * and #, in quotes",
+}
+
+
 def _explain(error: ValidationError) -> str:
+    """Every fault as "entry: what to write instead", without ever repeating a value."""
     lines = []
     for fault in error.errors(include_input=False, include_url=False, include_context=False):
         field = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(("literal", "function")))
-        message = fault["msg"].removeprefix("Value error, ")
-        lines.append(f"{field}: unknown entry" if fault["type"] == "extra_forbidden" else f"{field}: {message}")
+        lines.append(f"{field}: {_in_words(field, fault['type'], fault['msg'])}")
     return "; ".join(dict.fromkeys(lines))
+
+
+def _in_words(field: str, kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        known = [name for name in _entries(field) if name != "path"]
+        near = get_close_matches(field.rpartition(".")[2], known, n=1)
+        return "unknown entry" + (f", did you mean {near[0]}?" if near else f", known are: {', '.join(known)}")
+    if kind in ("string_pattern_mismatch", "string_too_long", "string_too_short", "string_type"):
+        return _IN_WORDS.get(field, "put it in quotes" if kind == "string_type" else message)
+    if kind in ("int_parsing", "int_type", "int_from_float", "float_parsing", "float_type"):
+        return "use a number, without quotes"
+    return "is missing" if kind == "missing" else message.removeprefix("Value error, ")
+
+
+def _entries(field: str) -> list[str]:
+    """The known entries beside `field`: of its table, or of the file."""
+    table = field.rpartition(".")[0]
+    model = Settings.model_fields[table].annotation if table in Settings.model_fields else Settings
+    return list(getattr(model, "model_fields", {}))
 
 
 def _check_together(settings: Settings) -> None:
@@ -297,31 +336,48 @@ def starter_site_file(name: str, *, target: Target = "sandbox") -> str:
             f"the site's name is {name!r}",
             "use lower-case letters, digits and hyphens, at most 40, such as my-site",
         )
+    names = names_for(name)
     return f"""\
 # Site file of bw-runbook: one per site, the same for notebooks and for `bw-runbook run`.
 # A secret is always a reference: env:NAME, keyring:service/name, file:path (mode 0600) or prompt:
+# The names below come from the site's own name, so that two sites on one account or PBX stay apart.
 name = "{name}"
 target = "{target}"          # "live" works on a real Bandwidth account
 
 [application]                # guide step 1
-name = "PBX Interconnect"
+name = "{names["application.name"]}"
 callback_url = ""            # empty: this project's readback, on the sandbox
 
 [realm]                      # guide step 2
-name = "pbxinterconnect"     # lower-case letters and digits; Bandwidth lengthens it
+name = "{names["realm.name"]}"     # lower-case letters and digits; Bandwidth lengthens it
 description = "PBX Interconnect runbook"
 
 [sip_credential]
-username = "pbx"
+username = "{names["sip_credential.username"]}"
 password = "file:secrets/sip_password"
 
 [pbx]                        # guide step 3
-trunk = "bandwidth"
-route = "bandwidth"
-extension = "101"
+trunk = "{names["pbx.trunk"]}"
+route = "{names["pbx.route"]}"
+extension = "{names["pbx.extension"]}"
 extension_secret = "file:secrets/extension_secret"
 
 [test]
 dial = "+19195550199"        # what the phone dials, in E.164
 digit = "4"                  # what it presses when asked
 """
+
+
+def names_for(site: str) -> dict[str, str]:
+    """The names a site uses where its file gives none, by dotted entry: taken from the site's own name.
+
+    The extension is one of 101 to 799, the same for the same name.
+    """
+    return {
+        "application.name": f"PBX Interconnect {site}",
+        "realm.name": site.replace("-", "")[:30],
+        "sip_credential.username": site[:32],
+        "pbx.trunk": site[:32],
+        "pbx.route": site[:32],
+        "pbx.extension": str(101 + crc32(site.encode()) % 699),
+    }

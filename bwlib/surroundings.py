@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -30,6 +31,8 @@ class Surroundings:
     application: as wanted, without an id. trunk_proxy: "host:port" where realm names have no DNS. callback_ca: a CA
     file for the callback URL, None for the usual ones. readback None: its webhooks are not observed.
     sip_events(since, in seconds since 1970): SIP messages at the realm's side, None where nobody of ours sees them.
+    call_lock: one test call at a time on this account from this machine, or two could pass on one call's evidence.
+    why_gone(): a sentence when what we work on was stopped meanwhile, else "".
     """
 
     target: str
@@ -48,6 +51,8 @@ class Surroundings:
     ears: Ears | None
     sip_events: Callable[[float], list[SipEvent]] | None
     realm_lane: str
+    call_lock: Path
+    why_gone: Callable[[], str]
 
 
 def named_application(settings: Settings, secret: Callable[[str], SecretStr]) -> Application:

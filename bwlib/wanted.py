@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from bwlib.errors import NotAsExpected
 from bwlib.models import Application, Extension, OutboundRoute, Realm, Trunk
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def found_application(run: Run) -> Application | None:
 
 
 def wanted_trunk(run: Run) -> Trunk | None:
-    """The trunk for the realm and credential as they are now; None when they do not exist yet.
+    """The trunk for the realm and credential as they are now; None when they do not exist (or, planning, differ) yet.
 
     Raises: NotAsExpected when the credential's password or application differ: such a trunk would never work.
     """
@@ -43,7 +44,12 @@ def wanted_trunk(run: Run) -> Trunk | None:
         return None
     password = run.secret(wanted.password)
     learn_ha1(run, found, wanted.username, password)
-    credential = sip_credential.check_sip_credential(client, found, wanted.username, password, application)
+    try:
+        credential = sip_credential.check_sip_credential(client, found, wanted.username, password, application)
+    except NotAsExpected:
+        if run.writes:
+            raise
+        return None  # a plan cannot go on from what step 2 has only planned to change
     return pbx.trunk_to(
         found,
         credential,

@@ -13,7 +13,8 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ class RunRecord:
     def append_webhooks(self, webhooks: Iterable[Webhook], call: str) -> None:
         """The webhooks of one call and what the application answered, redacted, as lines of webhooks.jsonl."""
         for hook in webhooks:
-            self._append_line("webhooks.jsonl", {**vars(hook), "call": call, "body": dict(hook.body)})
+            facts = {**vars(hook), "at": hook.at.isoformat(), "call": call, "body": dict(hook.body)}
+            self._append_line("webhooks.jsonl", facts)
 
     def write_text(self, name: str, text: str) -> Path:
         """A text file of the record, redacted."""
@@ -133,6 +135,22 @@ def _unwritable(path: Path, error: OSError) -> RecordError:
         error.strerror or type(error).__name__,
         "make room or mend the permissions, then run again: nothing goes on unrecorded",
     )
+
+
+@contextmanager
+def hold(record: RunRecord) -> Iterator[None]:
+    """Own a run while working on it: nobody else may seal it meanwhile, and a killed owner lets go by itself.
+
+    Raises: RecordError when somebody owns it.
+    """
+    with (record.folder.parent / f".{record.folder.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RecordError(
+                f"seal {record.folder}", "this run is still going on", "wait until it ends; it is sealed then"
+            ) from None
+        yield
 
 
 def start_run(runs_dir: Path, redactor: Redactor, **facts: object) -> RunRecord:

@@ -181,6 +181,8 @@ class RecordingEngine(Engine):  # type: ignore[misc]
                 timeout=execution_timeout or CELL_TIMEOUT_S,
                 log_output=log_output,
                 coalesce_streams=True,
+                # Nothing in a kernel waits for its end; asking politely makes it complain on stderr now and then.
+                shutdown_kernel="immediate",
                 **kwargs,
             )
             return client.execute(**({"env": dict(kernel_env)} if kernel_env is not None else {}))

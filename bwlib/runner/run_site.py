@@ -27,7 +27,7 @@ from bwlib.errors import BwlibError, RecordError, SettingsError
 from bwlib.record.journal import read_lines
 from bwlib.record.manifest import run_status, seal
 from bwlib.record.redact import Redactor
-from bwlib.record.run_record import RunRecord, start_run
+from bwlib.record.run_record import RunRecord, hold, start_run
 from bwlib.runner.engine import CELL_TIMEOUT_S, START_TIMEOUT_S, RecordingEngine, stopped_at
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ def run_site(
     said = _Follow(record, tell)
     secrets = _Secrets(record, learn_secrets)
     failed = False
-    with _sigterm_interrupts():
+    with hold(record), _sigterm_interrupts():
         for name in notebooks:
             if failed:
                 record.journal.append("notebook", notebook=name, status="skipped", reason="an earlier notebook failed")
@@ -109,7 +109,7 @@ def run_site(
             one = _OneNotebook(record, name, site_file, parameters, secrets, said.catch_up)
             failed = not one.run(start_timeout_s, cell_timeout_s)
             said.catch_up()
-    return _close(record, secrets, said, facts)
+        return _close(record, secrets, said, facts)
 
 
 @dataclass

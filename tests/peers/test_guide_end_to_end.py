@@ -178,7 +178,7 @@ def test_no_secret_is_in_the_record_and_the_search_would_find_one(home: Path, fi
     secrets = secrets_of(home)
     fqdn = str(first.steps()["realm"]["object"]["fqdn"])  # type: ignore[index]
     password = (home / "demo" / "secrets" / "sip_password").read_text().strip()
-    secrets.append(md5(f"pbx:{fqdn}:{password}".encode()).hexdigest())
+    secrets.append(md5(f"demo:{fqdn}:{password}".encode()).hexdigest())
     everything = b"".join(path.read_bytes() for path in first.record.rglob("*") if path.is_file())
     assert [secret for secret in secrets if secret.encode() in everything] == []
     assert not re.search(rb'response="[0-9a-f]{32}"', everything)

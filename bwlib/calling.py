@@ -21,15 +21,13 @@ from bwlib.errors import BwlibError
 from bwlib.guide import Run
 from bwlib.models import CallRequest, Heard, Outcome, SipEvent
 from bwlib.phone import Phone
-from bwlib.readback_clip import clip_pcm
+from bwlib.readback_clip import voice_pcm
 from bwlib.sip.ladder import ladder_svg, ladder_text
 from bwlib.steps.calls import CallProof, CallScript, call_from_extension, call_to_extension
 from bwlib.widgets import show
 
 FROM_EXTENSION = "Call from the extension to the application"
 TO_EXTENSION = "Programmatic call to the extension"
-# What the phone says: 1.5 s of the known clip at 8 kHz, well within a Gather's first-digit timeout.
-VOICE_SAMPLES = 12_000
 PLAYERS = {"phone_heard": "What the phone heard: the application's voice", "phone_said": "What the phone said"}
 
 
@@ -164,7 +162,7 @@ def _heard_words(heard: Heard) -> str:
 
 def _script(run: Run) -> CallScript:
     test = run.settings.test
-    return CallScript(test.digit, clip_pcm()[:VOICE_SAMPLES], test.heard_threshold, test.answer_timeout_s)
+    return CallScript(test.digit, voice_pcm(), test.heard_threshold, test.answer_timeout_s)
 
 
 def _cannot_observe(run: Run) -> str:

@@ -1,7 +1,8 @@
 """Was it heard? Compare what was sent with what an ear recorded, and keep either as a WAV file.
 
 The measure is the normalised cross-correlation (mean removed), searched over every lag: 1.0 = the same wave,
-however loud and however late; about 0 = something else. PCM is int16, 8000 Hz, mono.
+however late; about 0 = something else. Loudness does not matter down to 30 dB below what was sent: a part that is
+quieter than that where it should be counts as not heard, because nobody would hear it. PCM is int16, 8000 Hz, mono.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _PAUSE_FRAMES = 14  # full frames within any 300 ms: that much silence ends an u
 _SHORTEST = 800  # samples: a click of less than 100 ms correlates with anything
 _QUIETEST_RMS = 8.0  # one step of mu-law around zero
 _TIE = 0.002  # of equally good places the earliest counts
+_FAINT = 1000.0  # 30 dB, as a ratio of energies: what is fainter than what was sent by more was not heard
 _SLACK = 400  # samples by which the next utterance may begin early
 
 
@@ -79,7 +81,7 @@ def utterances(pcm: Pcm) -> list[tuple[int, int]]:
 
 
 def _best_place(template: Pcm, recording: Pcm) -> tuple[float, int]:
-    """The highest correlation and the sample of `recording` at which `template` begins there.
+    """The highest correlation and the sample of `recording` at which `template` begins there; (0, ..) if too faint.
 
     The recording is continued with silence at both ends: a template that is partly outside still matches in part.
     """
@@ -96,7 +98,7 @@ def _best_place(template: Pcm, recording: Pcm) -> tuple[float, int]:
     sums = np.concatenate([[0.0], np.cumsum(wave_)])
     squares = np.concatenate([[0.0], np.cumsum(np.square(wave_))])
     window = squares[size:] - squares[:-size] - np.square(sums[size:] - sums[:-size]) / size
-    audible = window > size  # a window of less than one unit RMS is silence, not a match
+    audible = window > max(size, energy / _FAINT)  # less than one unit RMS, or far too faint, is no match
     scores = np.where(audible, products / np.sqrt(np.where(audible, window, 1.0) * energy), 0.0)
     best = float(scores.max())
     place = int(np.flatnonzero(scores >= best - _TIE)[0])

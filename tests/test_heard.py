@@ -6,6 +6,7 @@ import pytest
 
 from bwlib import heard
 from bwlib.errors import RecordError
+from bwlib.readback_clip import clip_pcm, voice_pcm
 from bwlib.sip import g711
 
 DRAW = np.random.default_rng(5)
@@ -41,6 +42,41 @@ def test_the_delay_is_found():
 
 def test_loudness_does_not_matter_and_g711_hardly():
     assert heard.compare(SENT, g711.decode_ulaw(g711.encode_ulaw(SENT // 4))).correlation >= 0.99
+
+
+def quieter(pcm, by_db):
+    return (pcm * 10 ** (-by_db / 20)).round().astype(np.int16)
+
+
+def test_what_is_far_too_faint_to_be_heard_is_not_heard():
+    assert heard.compare(SENT, quieter(SENT, 27)).correlation >= 0.99
+    assert heard.find(C, quieter(C, 27)).correlation >= 0.99
+    assert heard.compare(SENT, quieter(SENT, 33)).correlation < 0.2
+    assert heard.find(C, quieter(C, 33)).correlation < 0.2
+
+
+def test_one_faint_utterance_spoils_the_verdict():
+    faint = join(silence(0.5), A, silence(0.6), quieter(B, 33), silence(0.4), C, silence(1))
+    assert heard.compare(SENT, faint).correlation < 0.3
+
+
+def test_a_faint_copy_beside_the_real_one_does_no_harm():
+    assert heard.find(B, join(quieter(B, 40), silence(1), B)).correlation == 1.0
+
+
+def test_the_phones_voice_is_never_taken_for_the_clip():
+    voice, clip = voice_pcm(), clip_pcm()
+    assert heard.find(clip, join(silence(1), voice, silence(4))).correlation < 0.3
+    assert heard.find(voice, join(silence(1), clip, silence(1))).correlation < 0.3
+    assert heard.find(voice[800:-800], voice[800:-800]).correlation == 1.0
+
+
+def test_the_phones_voice_is_found_at_one_place_only():
+    voice = voice_pcm()
+    assert np.array_equal(voice, voice_pcm())
+    assert len(voice) == 12_000
+    assert len(heard.utterances(voice)) == 1
+    assert heard.find(voice[: len(voice) // 2], voice[len(voice) // 2 :]).correlation < 0.3
 
 
 def test_each_utterance_may_have_its_own_delay():

@@ -226,6 +226,11 @@ def test_a_key_held_beyond_the_longest_duration_is_one_digit():
     assert receive(segments) == "5"
 
 
+def test_a_digit_pressed_again_one_longest_duration_later_is_a_second_digit():
+    segments = [(1000, b"\x05\x0a\x05\x00"), (1000 + 0xFFFF, b"\x05\x0a\x05\x00")]
+    assert receive(segments) == "55"
+
+
 def test_each_digit_ends_with_three_packets_of_the_same_duration():
     frames = [frame.payload for frame in dtmf.frames("5", tone_ms=160, gap_ms=100)]
     assert frames[7:10] == [b"\x05\x8a\x05\x00"] * 3

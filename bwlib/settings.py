@@ -156,13 +156,17 @@ class ReadbackTable(_Table):
 
 
 class TestTable(_Table):
-    """The test calls. `dial` is what the phone dials; `digit` what it presses; threshold 0..1."""
+    """The test calls. `dial` is what the phone dials; `digit` what it presses.
+
+    heard_threshold: the correlation that counts as heard. Noise scores about 0.02 and half an utterance 0.7, so less
+    than 0.8 would let a call pass that was not heard.
+    """
 
     __test__ = False  # not a pytest class
     dial: E164 = "+19195550199"
     digit: Annotated[str, Field(pattern=r"^[0-9*#]$")] = "4"
     phone: Literal["scripted", "person"] = "scripted"
-    heard_threshold: Annotated[float, Field(gt=0, le=1)] = 0.99
+    heard_threshold: Annotated[float, Field(ge=0.8, le=1)] = 0.99
     answer_timeout_s: Annotated[float, Field(gt=0, le=120)] = 15
 
 
@@ -306,12 +310,23 @@ def _check_together(settings: Settings) -> None:
             "set both or neither",
         )
     if settings.target == "sandbox":
+        _refuse_user_without_url(settings)
         _refuse_live_urls(settings)
     elif not application.callback_url:
         raise SettingsError(
             f"check the site file {settings.path}",
             "application.callback_url is empty and target is live",
             "give the public https URL of your application (bw-runbook readback can be it)",
+        )
+
+
+def _refuse_user_without_url(settings: Settings) -> None:
+    if settings.application.callback_user and not settings.application.callback_url:
+        raise SettingsError(
+            f"check the site file {settings.path}",
+            "application.callback_user is set but application.callback_url is empty: the sandbox's own readback is "
+            "called then, with its own user and password",
+            "give the callback_url that they belong to, or take callback_user and callback_password out",
         )
 
 
@@ -348,9 +363,8 @@ target = "{target}"          # "live" works on a real Bandwidth account
 name = "{names["application.name"]}"
 callback_url = ""            # empty: this project's readback, on the sandbox
 
-[realm]                      # guide step 2
-name = "{names["realm.name"]}"     # lower-case letters and digits; Bandwidth lengthens it
-description = "PBX Interconnect runbook"
+[realm]                      # guide step 2; Bandwidth lengthens the name
+name = "{names["realm.name"]}"
 
 [sip_credential]
 username = "{names["sip_credential.username"]}"

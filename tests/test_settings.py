@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bwlib.errors import SettingsError
-from bwlib.settings import Settings, load_settings, starter_site_file
+from bwlib.settings import Settings, load_settings, names_for, starter_site_file
 
 PLAIN = "hunter2-hunter2"
 
@@ -40,7 +41,7 @@ def no_bandwidth_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_is_enough(tmp_path: Path) -> None:
     settings = load_settings(site(tmp_path, ""))
     assert settings.target == "sandbox"
-    assert settings.realm.name == "pbxinterconnect"
+    assert settings.realm.name == "mysite"
     assert settings.runs_dir == tmp_path / "runs" / "my-site"
 
 
@@ -181,6 +182,8 @@ def test_what_is_no_url_is_refused(tmp_path: Path, url: str) -> None:
         "[pbx]\nami_port = 0",
         "[test]\ndigit = '44'",
         "[test]\nheard_threshold = nan",
+        "[test]\nheard_threshold = 0.79",
+        "[test]\nheard_threshold = 1.01",
         "[realm]\nwait_s = inf",
         "[realm]\nwait_s = -1",
         "[sip_credential]\nusername = 'a:b'",
@@ -233,6 +236,12 @@ def test_callback_user_and_password_go_together(tmp_path: Path, line: str) -> No
     assert "go together" in error.came_back
 
 
+def test_a_callback_user_that_the_sandbox_would_not_use_is_refused(tmp_path: Path) -> None:
+    error = refusal(site(tmp_path, "[application]\ncallback_user = 'u'\ncallback_password = 'env:CALLBACK'\n"))
+    assert "application.callback_url is empty" in error.came_back
+    assert "callback_user" in error.do_next
+
+
 @pytest.mark.parametrize("name", ["BW_API_URL", "BW_VOICE_URL"])
 def test_a_live_url_in_the_environment_conflicts_with_the_sandbox(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -280,11 +289,43 @@ def test_the_starter_file_is_what_the_defaults_say(tmp_path: Path, target: str) 
     table = tomllib.loads(path.read_text())
     assert (table["name"], table["target"]) == ("new-site", target)
     if target == "sandbox":
-        settings, plain = load_settings(path), load_settings(site(tmp_path, ""))
-        assert settings.model_copy(update={"name": plain.name}) == plain
+        starter = load_settings(path)
+        path.write_text('name = "new-site"\n')
+        assert starter == load_settings(path)
 
 
 @pytest.mark.parametrize("name", ["My Site", "", 'x"\ntarget = "live', "../up", "a\n"])
 def test_a_starter_file_that_could_not_be_read_back_is_not_written(name: str) -> None:
     with pytest.raises(SettingsError, match="lower-case"):
         starter_site_file(name)
+
+
+def test_two_sites_share_no_name() -> None:
+    one, other = names_for("demo"), names_for("my-site")
+    assert [entry for entry in one if one[entry] == other[entry]] == []
+
+
+@pytest.mark.parametrize("site_name", ["a", "a-b", "x" * 40, "0-9", "a" * 31 + "-b"])
+def test_the_names_taken_from_a_site_are_allowed_names(tmp_path: Path, site_name: str) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(f'name = "{site_name}"\n')
+    settings = load_settings(path)
+    assert 101 <= int(settings.pbx.extension) <= 799
+    assert settings.realm.name
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[realm]\nname = "Not"', "lower-case letters and digits only"),
+        ('[pbx]\nextention = "1"', "did you mean extension?"),
+        ("[pbx]\nextension = 101", "in quotes"),
+        ('[pbx]\nsip_port = "a"', "without quotes"),
+        ('[pbx]\nbandwidth_ips = ["0.0.0.0/0"]', "far too many"),
+    ],
+)
+def test_a_fault_is_told_in_words_with_what_to_write(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(f'name = "x"\n{text}\n')
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        load_settings(path)

@@ -253,7 +253,51 @@ def test_a_success_that_cannot_be_read_is_no_success(body: bytes) -> None:
     assert len(far.requests) == 1
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"[1]", b"null", b"{", b'{"callId":null}', b"[" * 100_000])
+LOGIN_PAGE = b"<html><body><form action='/login'><input name='user'/></form></body></html>"
+
+
+@pytest.mark.parametrize("body", [LOGIN_PAGE, b"<a><b/></a>"], ids=["login page", "other XML"])
+def test_a_login_page_is_never_an_empty_list(body: bytes) -> None:
+    far = Far(httpx.Response(200, content=body))
+    for look in (
+        far.client.list_applications,
+        far.client.list_realms,
+        lambda: far.client.list_sip_credentials(REALM),
+        lambda: far.client.get_application("a"),
+    ):
+        with pytest.raises(Unavailable) as caught:
+            look()
+        assert "login page" in caught.value.do_next
+        assert "form" not in str(caught.value)
+
+
+def test_a_list_whose_objects_have_no_id_is_an_error() -> None:
+    body = (
+        "<RealmsResponse><Realms><Realm><Realm>acme-3efeaa.auth.bandwidth.com</Realm></Realm></Realms></RealmsResponse>"
+    )
+    with pytest.raises(Unavailable, match="without <Id>"):
+        Far(httpx.Response(200, text=body)).client.list_realms()
+
+
+def test_a_login_page_in_answer_to_a_create_is_looked_behind_when_it_names_the_place() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        place = {"Location": f"{API}/accounts/5500123/applications/{APPLICATION_ID}"}
+        return sample("application.xml") if request.method == "GET" else httpx.Response(201, text="<x/>", headers=place)
+
+    assert Far(answer).client.create_application(Application("a", "https://x")).id == APPLICATION_ID
+
+
+def test_a_call_is_not_changed_by_a_login_page() -> None:
+    with pytest.raises(Unavailable):
+        Far(httpx.Response(200, content=LOGIN_PAGE)).client.update_call("c-1")
+    Far(httpx.Response(200)).client.update_call("c-1")
+    Far(httpx.Response(200, json={})).client.update_call("c-1")
+
+
+NO_CALLS = [b"", b"[]", b"{}", b"[1]", b"null", b"{", b'{"callId":null}', b'{"callId":{"a":1}}', b"[" * 100_000]
+
+
+@pytest.mark.parametrize("body", [*NO_CALLS, LOGIN_PAGE])
 def test_a_call_that_cannot_be_read_is_no_call(body: bytes) -> None:
     with pytest.raises(Unavailable):
         Far(httpx.Response(201, content=body)).client.create_call(CALL)

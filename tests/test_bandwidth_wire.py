@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +17,7 @@ from bwlib.bandwidth import wire
 from bwlib.errors import SettingsError
 from bwlib.models import Application, CallRequest
 
+Reader = Callable[[ET.Element], list[Any]]
 CONTRACT = Path(__file__).parent / "contract"
 FQDN = "bwclitest-3efeaa.auth.bandwidth.com"
 PASSWORD = SecretStr("Tb7xQ2mK9rL4vN8s")
@@ -77,7 +81,8 @@ def test_a_credential_is_read_with_its_hashes_hidden() -> None:
 def test_a_refused_credential_is_an_error_and_not_a_credential() -> None:
     root = wire.read_xml(sample("sip_credential_refused_in_201.xml"))
     errors = wire.xml_errors(root, 201)
-    assert wire.read_sip_credentials(root) == []
+    with pytest.raises(wire.UnreadableBody):
+        wire.read_sip_credentials(root)
     assert [error.code for error in errors] == ["23026"]
     assert HASH1 not in errors[0].text
 
@@ -99,6 +104,68 @@ def test_namespaces_do_not_matter() -> None:
 
 
 @pytest.mark.parametrize(
+    ("read", "body"),
+    [
+        (
+            wire.read_applications,
+            "<ApplicationProvisioningResponse><ApplicationList/></ApplicationProvisioningResponse>",
+        ),
+        (wire.read_applications, "<ApplicationProvisioningResponse/>"),
+        (wire.read_realms, "<RealmsResponse><Realms></Realms></RealmsResponse>"),
+        (wire.read_realms, "<RealmResponse><Realms> </Realms></RealmResponse>"),
+        (wire.read_realms, "<RealmsResponse/>"),
+        (wire.read_sip_credentials, "<SipCredentialsResponse><SipCredentials/></SipCredentialsResponse>"),
+        (wire.read_sip_credentials, "<SipCredentialsResponse><Links><first>x</first></Links></SipCredentialsResponse>"),
+    ],
+)
+def test_every_documented_way_to_say_an_empty_list_is_empty(read: Reader, body: str) -> None:
+    assert read(wire.read_xml(body.encode())) == []
+
+
+@pytest.mark.parametrize("read", [wire.read_applications, wire.read_realms, wire.read_sip_credentials])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<html><body><form action='/login'/></body></html>",
+        "<a><b/></a>",
+        "<Realms/>",
+        "<ApplicationProvisioningResponse><Problem/></ApplicationProvisioningResponse>",
+        "<RealmsResponse><ResponseStatus><Description>later</Description></ResponseStatus></RealmsResponse>",
+        "<RealmsResponse><Realms><Zone/></Realms></RealmsResponse>",
+        "<RealmResponse/>",
+        "<SipCredentialResponse/>",
+    ],
+)
+def test_what_is_no_such_answer_is_never_an_empty_list(read: Reader, body: str) -> None:
+    with pytest.raises(wire.UnreadableBody):
+        read(wire.read_xml(body.encode()))
+
+
+@pytest.mark.parametrize(
+    ("read", "body", "without"),
+    [
+        (wire.read_applications, "<Application><AppName>a</AppName></Application>", "ApplicationId"),
+        (wire.read_applications, "<Application><ApplicationId>1</ApplicationId></Application>", "AppName"),
+        (wire.read_realms, "<Realm><Realm>acme.auth.bandwidth.com</Realm></Realm>", "Id"),
+        (wire.read_realms, "<Realm><Id>1</Id></Realm>", "Realm"),
+        (wire.read_realms, "<Realm><Id> </Id><Realm>f</Realm></Realm>", "Id"),
+        (wire.read_sip_credentials, "<SipCredential><UserName>u</UserName></SipCredential>", "Id"),
+        (wire.read_sip_credentials, "<SipCredential><Id>1</Id></SipCredential>", "UserName"),
+    ],
+)
+def test_an_object_without_its_id_or_name_is_unreadable_and_not_left_out(read: Reader, body: str, without: str) -> None:
+    roots = {
+        wire.read_applications: ("ApplicationProvisioningResponse", "ApplicationList"),
+        wire.read_realms: ("RealmsResponse", "Realms"),
+        wire.read_sip_credentials: ("SipCredentialsResponse", "SipCredentials"),
+    }
+    root, listed = roots[read]
+    for whole in (f"<{root}>{body}</{root}>", f"<{root}><{listed}>{body}</{listed}></{root}>"):
+        with pytest.raises(wire.UnreadableBody, match=f"without <{without}>"):
+            read(wire.read_xml(whole.encode()))
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"",
@@ -116,16 +183,17 @@ def test_anything_but_plain_xml_is_unreadable(body: bytes) -> None:
 
 
 def test_deep_nesting_is_read_without_harm() -> None:
-    root = wire.read_xml(b"<a>" * 100_000 + b"</a>" * 100_000)
+    root = wire.read_xml(b"<RealmsResponse><Realms/>" + b"<a>" * 100_000 + b"</a>" * 100_000 + b"</RealmsResponse>")
     assert wire.read_realms(root) == []
+    assert wire.xml_errors(root, 500) == []
 
 
 @given(st.binary(max_size=200))
 def test_no_body_breaks_the_readers(body: bytes) -> None:
     with contextlib.suppress(wire.UnreadableBody):
         root = wire.read_xml(b"<SipCredentialsResponse>" + body + b"</SipCredentialsResponse>")
-        wire.read_sip_credentials(root)
         wire.xml_errors(root, 400)
+        wire.read_sip_credentials(root)
     with contextlib.suppress(wire.UnreadableBody):
         wire.read_call(wire.read_json(body))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -157,6 +158,13 @@ def test_a_refusal_carries_bandwidths_own_words(account: Account) -> None:
     assert account.client.list_applications() == []
 
 
+def test_a_look_that_found_a_login_page_creates_nothing(account: Account) -> None:
+    account.wire.answer = lambda request: httpx.Response(200, text="<html><body>Sign in</body></html>")
+    with pytest.raises(Unavailable, match="login page"):
+        ensure_application(account.client, wanted_application())
+    assert account.wire.written == []
+
+
 def test_a_failed_look_is_an_error_and_never_absent(account: Account) -> None:
     account.wire.answer = lambda request: httpx.Response(401)
     with pytest.raises(NotAuthenticated):
@@ -216,6 +224,16 @@ def test_an_id_that_is_something_else_now_is_kept(account: Account) -> None:
     outcome = remove_application(account.client, made.id, "another name")
     assert (outcome.action, outcome.found) == ("kept", made)
     assert account.wire.written == []
+
+
+def test_an_application_that_somebody_renamed_is_kept(account: Account) -> None:
+    made = account.application()
+    account.client.update_application(replace(made, name="Theirs now"))
+    account.wire.sent.clear()
+    outcome = remove_application(account.client, made.id, made.name)
+    assert (outcome.action, account.wire.written) == ("kept", [])
+    assert 'is now "Theirs now": not ours to remove' in outcome.note
+    assert account.client.get_application(made.id).name == "Theirs now"
 
 
 def test_what_bandwidth_does_not_let_go_is_kept_and_says_why(account: Account) -> None:

@@ -133,9 +133,7 @@ def test_updating_a_default_realm_leaves_it_default(account: Account) -> None:
 def test_a_description_that_was_not_kept_is_not_success(account: Account) -> None:
     account.realm()
     account.wire.answer = lambda request: (
-        httpx.Response(200, text=f"<RealmResponse>{realms('acme-3efeaa.auth.bandwidth.com')}</RealmResponse>")
-        if request.method == "PUT"
-        else None
+        httpx.Response(200, text=realms("acme-3efeaa.auth.bandwidth.com")) if request.method == "PUT" else None
     )
     with pytest.raises(NotAsExpected, match='its description is "a realm", wanted "other"'):
         ensure_realm(account.client, "acme", "other")
@@ -159,6 +157,13 @@ def test_an_account_without_sip_credentials_is_not_entitled(account: Account) ->
         ensure_realm(account.client, "acme", "d")
     assert caught.value.code == "33004"
     assert "Ask your Bandwidth account manager" in caught.value.do_next
+
+
+def test_a_look_that_found_a_login_page_creates_nothing(account: Account) -> None:
+    account.wire.answer = lambda request: httpx.Response(200, text="<html><body>Sign in</body></html>")
+    with pytest.raises(Unavailable, match="login page"):
+        ensure_realm(account.client, "acme", "d")
+    assert account.wire.written == []
 
 
 def test_a_failed_look_is_an_error_and_never_absent(account: Account) -> None:
@@ -219,6 +224,13 @@ def test_a_default_realm_and_another_ones_id_are_kept(account: Account) -> None:
     assert "33006" in remove_realm(account.client, realm_id, fqdn).note
     other = remove_realm(account.client, realm_id, "other.auth.bandwidth.test")
     assert (other.action, account.wire.written) == ("kept", [])
+
+
+def test_an_id_that_is_another_realm_now_is_kept(account: Account) -> None:
+    realm = account.realm()  # not the default one: nothing but its full name protects it
+    outcome = remove_realm(account.client, realm.id, realm.fqdn.replace("acme", "former"))
+    assert (outcome.action, account.wire.written) == ("kept", [])
+    assert f"is now {realm.fqdn}: not ours to remove" in outcome.note
 
 
 def test_a_realm_with_credentials_is_kept_and_says_why(account: Account) -> None:

@@ -202,6 +202,14 @@ def test_an_error_inside_a_201_is_an_error(step: Step, status: str) -> None:
     assert step.find() is None
 
 
+def test_a_look_that_found_a_login_page_creates_nothing(step: Step) -> None:
+    step.wire.sent.clear()
+    step.wire.answer = lambda request: httpx.Response(200, text="<html><body>Sign in</body></html>")
+    with pytest.raises(Unavailable, match="login page"):
+        step.ensure()
+    assert step.wire.written == []
+
+
 def test_a_failed_look_is_an_error_and_never_absent(step: Step) -> None:
     step.wire.answer = unavailable
     with pytest.raises(Unavailable):
@@ -264,6 +272,16 @@ def test_an_id_that_is_another_user_now_is_kept(step: Step) -> None:
     step.wire.sent.clear()
     outcome = steps.remove_sip_credential(step.client, step.realm, made.id, "other")
     assert (outcome.action, step.wire.written) == ("kept", [])
+
+
+def test_a_credential_whose_id_was_given_to_another_user_stays(step: Step) -> None:
+    mine, theirs = step.ensure().found, step.ensure("other").found
+    assert mine is not None
+    assert theirs is not None
+    outcome = steps.remove_sip_credential(step.client, step.realm, theirs.id, mine.username)
+    assert outcome.action == "kept"
+    assert "is now other: not ours to remove" in outcome.note
+    assert step.find("other") is not None
 
 
 def test_a_credential_of_a_realm_that_is_gone_is_gone_too(step: Step) -> None:

@@ -99,7 +99,7 @@ class Client:
         attempted = f"create application {application.name!r}"
         reply, root = self._xml_reply(attempted, "POST", "/applications", wire.application_body(application))
         location = reply.headers.get("location", "")
-        if location and (root is None or not wire.read_applications(root)):
+        if location and (root is None or not wire.holds_application(root)):
             return self.get_application(unquote(urlsplit(location).path.rstrip("/").rpartition("/")[2]))
         return _parsed(attempted, reply, root, _only(wire.read_applications))
 
@@ -208,8 +208,10 @@ class Client:
         self, call_id: str, state: Literal["active", "completed"] = "completed", redirect_url: str | None = None
     ) -> None:
         """Hang up ("completed"), or have the call fetch new BXML ("active" with redirect_url)."""
-        path = f"/calls/{_segment('call id', call_id)}"
-        self._json_reply(f"set call {call_id} to {state}", "POST", path, wire.call_update_body(state, redirect_url))
+        attempted, path = f"set call {call_id} to {state}", f"/calls/{_segment('call id', call_id)}"
+        reply = self._json_reply(attempted, "POST", path, wire.call_update_body(state, redirect_url))
+        if reply.body.strip():  # usually empty; what is there and is no JSON came from somebody else
+            _readable(attempted, reply, wire.read_json)
 
     # ------------------------------------------------------------ how
 
@@ -274,10 +276,7 @@ class Client:
 
     def _json(self, attempted: str, method: str, path: str, body: bytes | None = None) -> Call:
         reply = self._json_reply(attempted, method, path, body)
-        try:
-            return wire.read_call(wire.read_json(reply.body))
-        except wire.UnreadableBody as error:
-            raise _unreadable(attempted, reply, error) from error
+        return _readable(attempted, reply, lambda text: wire.read_call(wire.read_json(text)))
 
     def _json_reply(self, attempted: str, method: str, path: str, body: bytes | None = None) -> Reply:
         content_type = "application/json" if body is not None else None
@@ -316,10 +315,15 @@ def _only(read: Callable[[ET.Element], list[T]]) -> Callable[[ET.Element], T]:
 
 
 def _parsed(attempted: str, reply: Reply, root: ET.Element | None, read: Callable[[ET.Element], T]) -> T:
+    if root is None:
+        raise _unreadable(attempted, reply, wire.UnreadableBody("an empty body"))
+    found = root
+    return _readable(attempted, reply, lambda _: read(found))
+
+
+def _readable(attempted: str, reply: Reply, read: Callable[[bytes], T]) -> T:
     try:
-        if root is None:
-            raise wire.UnreadableBody("an empty body")
-        return read(root)
+        return read(reply.body)
     except wire.UnreadableBody as error:
         raise _unreadable(attempted, reply, error) from error
 

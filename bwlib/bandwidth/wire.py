@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import xml.etree.ElementTree as ET  # only to build; everything read goes through defusedxml
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urljoin
 
@@ -219,23 +219,52 @@ def xml_errors(root: ET.Element, status: int) -> list[ApiError]:
     return sorted(errors, key=lambda error: error.code is None)
 
 
-def _with_id(root: ET.Element, tag: str, id_name: str) -> Iterator[ET.Element]:
-    """Objects named `tag`: those that carry their id. Echoes inside <Errors> are not objects."""
-    echoes = {id(echo) for errors in root.iter("Errors") for echo in errors.iter()}
-    for element in root.iter(tag):
-        if id(element) not in echoes and element.find(id_name) is not None:
-            yield element
+class _Shape(NamedTuple):
+    """Where answers hold their objects: in the root, or below one of `lists`. The first root is a list's own."""
+
+    tag: str
+    roots: tuple[str, ...]
+    lists: tuple[str, ...]
+
+
+_APPLICATIONS = _Shape("Application", ("ApplicationProvisioningResponse",), ("ApplicationList",))
+_REALMS = _Shape("Realm", ("RealmsResponse", "RealmResponse"), ("Realms",))
+_SIP_CREDENTIALS = _Shape(
+    "SipCredential", ("SipCredentialsResponse", "SipCredentialResponse"), ("SipCredentials", "ValidSipCredentials")
+)
+
+
+def _objects(root: ET.Element, shape: _Shape) -> list[ET.Element]:
+    """The objects in an answer. Echoes inside <Errors> are not objects.
+
+    Raises UnreadableBody for what is no such answer: a login page must never be taken for an empty list.
+    """
+    if root.tag not in shape.roots:
+        raise UnreadableBody(f"another root element than <{'> or <'.join(shape.roots)}>")
+    lists = [child for child in root if child.tag in shape.lists]
+    found = [element for holder in (root, *lists) for element in holder.findall(shape.tag)]
+    bare = root.tag == shape.roots[0] and all(child.tag == "Links" for child in root)
+    empty = bare or any(len(holder) == 0 for holder in lists)
+    if not found and not empty:
+        raise UnreadableBody(f"<{root.tag}> without <{shape.tag}> and without an empty <{shape.lists[0]}>")
+    return found
 
 
 def read_applications(root: ET.Element) -> list[Application]:
-    return [_application(element) for element in _with_id(root, "Application", "ApplicationId")]
+    """The applications in the body. Raises UnreadableBody when it is no such answer, or one has no id or no name."""
+    return [_application(element) for element in _objects(root, _APPLICATIONS)]
+
+
+def holds_application(root: ET.Element) -> bool:
+    """Whether there is an <Application> in the body: some answers to POST have the id in the Location header only."""
+    return root.find("Application") is not None
 
 
 def _application(element: ET.Element) -> Application:
     timeout_s = _text(element, "CallbackTimeout") or ""
     user = element.find("CallbackCreds/UserId")
     return Application(
-        name=_text(element, "AppName") or "",
+        name=_required(element, "AppName"),
         call_initiated_url=_text(element, "CallInitiatedCallbackUrl") or "",
         call_initiated_method=_text(element, "CallInitiatedMethod") or "POST",
         call_status_url=_text(element, "CallStatusCallbackUrl") or None,
@@ -248,8 +277,11 @@ def _application(element: ET.Element) -> Application:
 
 
 def read_realms(root: ET.Element) -> list[Realm]:
-    """The realms in the body. The element <Realm> inside a realm is its FQDN (short name on the way out)."""
-    return [_realm(element) for element in _with_id(root, "Realm", "Id")]
+    """The realms in the body. The element <Realm> inside a realm is its FQDN (short name on the way out).
+
+    Raises UnreadableBody when it is no such answer, or a realm has no id or no FQDN.
+    """
+    return [_realm(element) for element in _objects(root, _REALMS)]
 
 
 def _realm(element: ET.Element) -> Realm:
@@ -265,14 +297,17 @@ def _realm(element: ET.Element) -> Realm:
 
 
 def read_sip_credentials(root: ET.Element) -> list[SipCredential]:
-    """The credentials in the body; refused ones (under <Errors>) are not among them."""
-    return [_sip_credential(element) for element in _with_id(root, "SipCredential", "Id")]
+    """The credentials in the body; refused ones (under <Errors>) are not among them.
+
+    Raises UnreadableBody when it is no such answer, or a credential has no id or no user name.
+    """
+    return [_sip_credential(element) for element in _objects(root, _SIP_CREDENTIALS)]
 
 
 def _sip_credential(element: ET.Element) -> SipCredential:
     return SipCredential(
         id=_required(element, "Id"),
-        username=_text(element, "UserName") or "",
+        username=_required(element, "UserName"),
         realm_id=_text(element, "RealmId") or "",
         realm_fqdn=_text(element, "Realm") or "",
         application_id=_text(element, "HttpVoiceV2AppId") or None,
@@ -343,7 +378,7 @@ def read_call(document: object) -> Call:
     """A call from POST /calls (which has no state: "queued") or GET /calls/{callId} (an object, or a list of one)."""
     if isinstance(document, list) and len(document) == 1:
         document = document[0]
-    if not isinstance(document, dict) or not document.get("callId"):
+    if not isinstance(document, dict) or not isinstance(document.get("callId"), str) or not document["callId"]:
         raise UnreadableBody("a call without callId")
 
     def member(name: str) -> str | None:
@@ -351,7 +386,7 @@ def read_call(document: object) -> Call:
         return None if value is None else str(value)
 
     return Call(
-        id=str(document["callId"]),
+        id=document["callId"],
         to=member("to") or "",
         from_number=member("from") or "",
         direction=member("direction") or "outbound",

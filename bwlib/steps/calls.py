@@ -198,13 +198,13 @@ def _judge(proof: CallProof, threshold: float) -> None:
     if proof.heard_by_phone.correlation < threshold:
         raise NotAsExpected(
             "compare what the phone heard with what the application said",
-            f"correlation {proof.heard_by_phone.correlation:.3f}, wanted at least {threshold:g}",
-            "listen to audio/ in the record; look for lost RTP, a codec other than G.711, or one-way audio",
+            f"correlation {proof.heard_by_phone.correlation:.4f}, wanted at least {threshold:g}",
+            "listen to audio/ in the record; look for lost RTP, a codec other than G.711, one-way or far too faint audio",
         )
     if proof.heard_by_bandwidth is not None and proof.heard_by_bandwidth.correlation < threshold:
         raise NotAsExpected(
             "compare what Bandwidth's side heard with what the phone said",
-            f"correlation {proof.heard_by_bandwidth.correlation:.3f}, wanted at least {threshold:g}",
+            f"correlation {proof.heard_by_bandwidth.correlation:.4f}, wanted at least {threshold:g}",
             "the way from the phone to the realm loses audio: check RTP from the PBX outwards",
         )
     if proof.cause != "hangup":

@@ -92,6 +92,14 @@ def test_another_accounts_objects_are_not_ours_to_remove(runs: Path, pbx: Memory
     assert len(pbx.running) == 2
 
 
+def test_what_was_made_at_bandwidth_counts_for_its_own_account_only(runs: Path) -> None:
+    record = start_run(runs, Redactor())
+    for account in ("5500000", "9900000"):
+        made(record, "application", account=account, id=f"id-{account}", name="n")
+    created = created_objects(FakeRun(runs, MemoryPbx()))  # type: ignore[arg-type]
+    assert [line["object"]["id"] for line in created["application"]] == ["id-9900000"]
+
+
 def test_one_record_can_be_undone_alone(runs: Path, pbx: MemoryPbx) -> None:
     first, second = start_run(runs, Redactor()), start_run(runs, Redactor())
     made(first, "extension", number="101")

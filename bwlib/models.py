@@ -145,7 +145,8 @@ class Trunk:
     server is the realm's FQDN. port None leaves it to SRV. outbound_proxy ("127.0.0.2:5060") is for places
     without DNS for the realm. qualify_s 0 = no OPTIONS: an unanswered one makes Asterisk refuse to send INVITEs.
     bandwidth_ips are the only sources whose unauthenticated INVITEs are admitted (Bandwidth cannot answer a
-    challenge), and those reach `inbound_extension` and nothing else.
+    challenge), and those reach `inbound_extension` and nothing else. transfers: whether the far end may transfer a
+    call (REFER) to a number of its choice.
     """
 
     name: str
@@ -163,13 +164,15 @@ class Trunk:
     send_pai: bool = False
     bandwidth_ips: tuple[str, ...] = ()
     inbound_extension: str | None = None
+    transfers: bool = False
 
 
 @dataclass(frozen=True)
 class OutboundRoute:
     """Which dialled numbers leave by the trunk. `pattern` is an Asterisk dial pattern without the underscore.
 
-    `prepend` is put before the dialled digits; `caller_id` is the site's number in +E.164.
+    `prepend` is put before the dialled digits; `caller_id` is the site's number in +E.164. forwarding: whether a
+    redirection (302) by the far end is followed, to whatever it names.
     """
 
     name: str
@@ -177,16 +180,21 @@ class OutboundRoute:
     prepend: str
     trunk: str
     caller_id: str
+    forwarding: bool = False
 
 
 @dataclass(frozen=True)
 class Extension:
-    """A phone at the PBX: it registers with `number` and `secret` and may use `route`."""
+    """A phone at the PBX: it registers with `number` and `secret` and may use `route`.
+
+    transfers: whether the phone may have the PBX transfer a call (REFER).
+    """
 
     number: str
     secret: SecretStr
     route: str
     display_name: str = ""
+    transfers: bool = False
 
 
 @dataclass(frozen=True)

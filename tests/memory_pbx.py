@@ -23,6 +23,8 @@ class MemoryPbx:
         self.forgets: dict[str, Any] = {}
         self.deaf = False  # takes up nothing
         self.registered: list[str] = []
+        self.place = "/memory"
+        self.refusal: Exception | None = None  # what it has against anything put
 
     def _note(self, call: str) -> None:
         if self.down:
@@ -44,6 +46,14 @@ class MemoryPbx:
 
     def info(self) -> PbxInfo:
         return PbxInfo("Memory", "1", "127.0.0.1", 5060)
+
+    def identity(self) -> dict[str, str]:
+        return {"config_dir": self.place, "ami_host": "127.0.0.1"}
+
+    def check_put(self, thing: Trunk | OutboundRoute | Extension) -> None:
+        self._note("check")
+        if self.refusal is not None:
+            raise self.refusal
 
     def get_trunk(self, name: str) -> Trunk | None:
         found: Trunk | None = self._get("trunk", name)

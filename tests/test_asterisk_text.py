@@ -14,7 +14,11 @@ from bwlib.models import Extension, OutboundRoute, Trunk
 from bwlib.pbx import asterisk_text as text
 from bwlib.pbx import by_hand, checks
 from bwlib.pbx.asterisk_read import (
+    NOT_AS_WRITTEN,
+    Step,
     extension_from,
+    identifies_from,
+    inbound_extension_from,
     route_from,
     settings_from_ami,
     settings_from_text,
@@ -72,7 +76,8 @@ def test_a_name_never_breaks_out_of_its_section(name: str) -> None:
 
 def test_the_manager_interface_and_the_file_are_read_as_the_same_trunk() -> None:
     event = {"ObjectType": "endpoint", "Allow": "(ulaw|alaw)", "FromUser": "+19195550100", "FromDomain": "r.test",
-             "DtmfMode": "rfc4733", "SendPai": "false", "OutboundProxy": ""}  # fmt: skip
+             "DtmfMode": "rfc4733", "SendPai": "false", "OutboundProxy": "", "AllowTransfer": "false",
+             "RedirectMethod": "user", "Context": "bw-inbound"}  # fmt: skip
     rest = [
         {"ObjectType": "auth", "Username": "user", "Password": "geheim-1"},
         {"ObjectType": "aor", "Contacts": "bandwidth/sip:r.test", "QualifyFrequency": "0"},
@@ -87,7 +92,7 @@ def test_each_way_of_dialling_becomes_the_same_number() -> None:
         ("1NXXNXXXXXX", "+"),
         ("+1NXXNXXXXXX", ""),
     ]
-    assert text.route_patterns("+X.", "") == [("+X.", "")]
+    assert text.route_patterns("+XXX", "") == [("+XXX", "")]
 
 
 def test_a_trunk_has_no_registration_and_no_realm_of_its_own() -> None:
@@ -97,11 +102,81 @@ def test_a_trunk_has_no_registration_and_no_realm_of_its_own() -> None:
     assert "qualify_frequency = 0" in config
 
 
-def test_the_inbound_context_includes_nothing() -> None:
-    assert text.trunk_dialplan(TRUNK).splitlines() == [
-        "[bw-inbound-bandwidth]",
-        "exten => 101,1,Dial(PJSIP/101,60)",
+def test_the_inbound_context_holds_what_the_trunks_name_once_and_includes_nothing() -> None:
+    lines = text.inbound_dialplan({"b": "101", "c": "102", "a": "101"}).splitlines()
+    assert lines == [
+        "[bw-inbound]",
+        "exten => 101,1,NoOp(trunk a)",
+        " same => n,NoOp(trunk b)",
+        " same => n,Dial(PJSIP/101,60,i)",
         " same => n,Goto(bw-hangup,inbound,1)",
+        "exten => 102,1,NoOp(trunk c)",
+        " same => n,Dial(PJSIP/102,60,i)",
+        " same => n,Goto(bw-hangup,inbound,1)",
+    ]
+    steps = steps_from_text("\n".join(lines), "bw-inbound")
+    assert [inbound_extension_from(name, steps) for name in "abcd"] == ["101", "101", "102", None]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [Step("", "", ""), Step("800", "Dial", "PJSIP/800,60,i"), Step("101", "NoOp", "x"), Step("_X.", "NoOp", "trunk c")],
+)
+def test_an_inbound_context_that_holds_more_is_not_as_written(step: Step) -> None:
+    steps = steps_from_text(text.inbound_dialplan({"a": "101"}), "bw-inbound")
+    assert inbound_extension_from("a", [*steps, step]) == NOT_AS_WRITTEN
+    assert inbound_extension_from("b", [*steps, step]) == NOT_AS_WRITTEN
+
+
+def test_a_redirection_that_would_be_followed_is_seen() -> None:
+    config = text.inbound_dialplan({"a": "101"}) + text.route_dialplan(ROUTE)
+    config = config.replace("60,i", "60")
+    assert inbound_extension_from("a", steps_from_text(config, "bw-inbound")) == NOT_AS_WRITTEN
+    route = route_from("us", steps_from_text(config, "bw-outbound-us"))
+    assert route == replace(ROUTE, forwarding=True)
+
+
+def test_a_route_to_which_something_was_added_is_seen() -> None:
+    config = text.route_dialplan(ROUTE) + "exten => 0,1,Dial(Local/800@office)\n"
+    assert route_from("us", steps_from_text(config, "bw-outbound-us")) == replace(ROUTE, trunk=NOT_AS_WRITTEN)
+
+
+@pytest.mark.parametrize("line", ["allow_transfer = no\n", "redirect_method = user\n"])
+def test_a_transfer_that_would_be_obeyed_is_seen(line: str) -> None:
+    other = line.replace("= user", "= uri_pjsip").replace("= no", "= yes")
+    trunk = settings_from_text(text.trunk_pjsip(TRUNK).replace(line, other))
+    assert trunk_from("bandwidth", trunk, "101", False) == replace(TRUNK, transfers=True)
+    phone = settings_from_text(text.extension_pjsip(EXTENSION).replace(line, other))
+    assert extension_from("101", phone) == replace(EXTENSION, transfers=True)
+
+
+@pytest.mark.parametrize("pattern", ["X.", "X!", "NXX*", "X#", "1+X", "[9-]X", "[+-9]", "", "X&", "X,1"])
+def test_a_pattern_that_could_match_more_than_digits_is_refused(pattern: str) -> None:
+    with pytest.raises(SettingsError):
+        checks.check_route(replace(ROUTE, pattern=pattern, prepend=""))
+
+
+@pytest.mark.parametrize("pattern", ["NXXNXXXXXX", "+1NXXNXXXXXX", "[2-9]XX", "[02-46-9]Z"])
+def test_a_pattern_of_digits_is_fit(pattern: str) -> None:
+    checks.check_route(replace(ROUTE, pattern=pattern, prepend=""))
+
+
+def test_nobody_can_ask_for_transfers_or_forwarding() -> None:
+    for check, thing in (
+        (checks.check_trunk, replace(TRUNK, transfers=True)),
+        (checks.check_extension, replace(EXTENSION, transfers=True)),
+        (checks.check_route, replace(ROUTE, forwarding=True)),
+    ):
+        with pytest.raises(SettingsError, match="cost"):
+            check(thing)  # type: ignore[operator]
+
+
+def test_identifies_are_read_with_their_names_and_networks() -> None:
+    output = ["Identify:  <Identify/Endpoint...>", "Match:  <criteria...>", "Identify:  a-b/c", "Match: 10.0.0.0/8",
+              "Match: fe80::/64", "Match: !10.1.0.0/16", "Identify:  x/800", "Header: X-A: b"]  # fmt: skip
+    assert [(name, end, [str(n) for n in nets]) for name, end, nets in identifies_from(output)] == [
+        ("a-b", "c", ["10.0.0.0/8", "fe80::/64"]),
+        ("x", "800", []),
     ]
 
 
@@ -115,7 +190,7 @@ def test_the_include_line_comes_and_goes_without_a_trace(lines: list[bytes], end
 
 
 def test_blocks_are_replaced_one_by_one() -> None:
-    blocks = {("trunk", "a"): "one\n", ("extension", "101"): "two\n"}
+    blocks = {("trunk", "a"): text.Block("one\n", "north"), ("extension", "101"): text.Block("two\n")}
     again = text.split_blocks(text.join_blocks(blocks, "head\n"))  # type: ignore[arg-type]
     assert again == blocks
     assert text.join_blocks({}, "head\n") == ""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 from bwlib.models import Extension, OutboundRoute, PbxInfo, Trunk
@@ -22,6 +23,12 @@ class Pbx(Protocol):
 
     def info(self) -> PbxInfo:
         """What answers, and where it listens for SIP."""
+
+    def identity(self) -> Mapping[str, str]:
+        """What tells this PBX from others, for the record: where its configuration is, and where it is reached."""
+
+    def check_put(self, thing: Trunk | OutboundRoute | Extension) -> None:
+        """Raise what `put_*` would raise for it; change nothing."""
 
     def get_trunk(self, name: str) -> Trunk | None:
         """The trunk as it is in force now, None when there is none."""
@@ -51,7 +58,7 @@ class Pbx(Protocol):
         """Take our extension out of the configuration; absent is fine."""
 
     def owner(self, kind: Kind, name: str) -> Owner | None:
-        """Whose the object of this name is: "ours" (we wrote it), "other", or None when there is none."""
+        """Whose the object of this name is: "ours" (this site's), "other" (another site's too), or None: there is none."""
 
     def apply(self) -> None:
         """Put what was written in force. Raises PbxRefused when the PBX did not take it up as written."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from bwlib.pbx.asterisk_files import OwnFiles
 from bwlib.pbx.asterisk_read import (
     Step,
     extension_from,
+    identifies_from,
     inbound_extension_from,
     route_from,
     settings_from_ami,
@@ -31,18 +34,31 @@ log = logging.getLogger(__name__)
 PJSIP, DIALPLAN = "pjsip.conf", "extensions.conf"
 # Each of them keeps objects of its own from pjsip.conf.
 RELOADED = ("res_pjsip.so", "res_pjsip_endpoint_identifier_ip.so", "res_pjsip_outbound_registration.so")
+# One that we took out of the files runs on until the next apply; it is known by its context.
+OWN_CONTEXTS = (asterisk_text.INBOUND_CONTEXT, asterisk_text.outbound_context(""))
 
 
 class AsteriskPbx:
     """A `bwlib.pbx.Pbx`.
 
     config_dir: Asterisk's astetcdir. ami_*: a manager user with the write classes system, command, config, reporting.
-    origin: where this Asterisk came from, for the record. Every method opens its own manager connection.
+    site: whose objects are ours; those that another site wrote are not, those that name no site are. origin: where this
+    Asterisk came from, for the record. Every method opens its own manager connection.
     """
 
     def __init__(
-        self, config_dir: Path, ami_host: str, ami_port: int, ami_user: str, ami_secret: SecretStr, origin: str = ""
+        self,
+        config_dir: Path,
+        ami_host: str,
+        ami_port: int,
+        ami_user: str,
+        ami_secret: SecretStr,
+        site: str = "",
+        origin: str = "",
     ) -> None:
+        if site:
+            checks.check_name("site", site)
+        self._site = site
         self._files = OwnFiles(config_dir)
         self._ami_address = (ami_host, ami_port)
         self._ami_login = (ami_user, ami_secret)
@@ -63,6 +79,27 @@ class AsteriskPbx:
         host = self._ami_address[0] if bound[1] == "0.0.0.0" else bound[1]  # noqa: S104 - compared, not bound
         return PbxInfo("Asterisk", version, host, int(bound[2]), self._origin)
 
+    def identity(self) -> Mapping[str, str]:
+        """The directory of its configuration, and the host of its manager interface (its port may change)."""
+        return {"config_dir": str(self._files.directory.resolve()), "ami_host": self._ami_address[0]}
+
+    def check_put(self, thing: Trunk | OutboundRoute | Extension) -> None:
+        """Raise what `put_*` would raise; write nothing.
+
+        For a trunk also PbxRefused when the person's PBX takes the same source addresses for somebody else's calls, or
+        has an inbound context of the name of ours.
+        """
+        if isinstance(thing, Trunk):
+            checks.check_trunk(thing)
+            self._refuse_if_others("trunk", thing.name, "write")
+            self._refuse_unless_inbound_is_free(thing)
+        elif isinstance(thing, OutboundRoute):
+            checks.check_route(thing)
+            self._refuse_if_others("route", thing.name, "write")
+        else:
+            checks.check_extension(thing)
+            self._refuse_if_others("extension", thing.number, "write")
+
     # ---------------------------------------------------------------- trunk
 
     def get_trunk(self, name: str) -> Trunk | None:
@@ -70,7 +107,7 @@ class AsteriskPbx:
         checks.check_name("trunk", name)
         with self._ami() as ami:
             endpoint = ami.action("PJSIPShowEndpoint", Endpoint=name)
-            steps = _dialplan(ami, asterisk_text.inbound_context(name))
+            steps = _dialplan(ami, asterisk_text.INBOUND_CONTEXT)
             registrations = ami.action("PJSIPShowRegistrationsOutbound").events
         if not endpoint.ok:
             _refuse_unless_absent(endpoint.message, f"endpoint {name}")
@@ -78,12 +115,12 @@ class AsteriskPbx:
         settings = settings_from_ami(endpoint.events)
         auth = settings.get("endpoint", {}).get("outbound_auth") or None
         registers = any(event.get("OutboundAuth") == auth for event in registrations if auth)
-        return trunk_from(name, settings, inbound_extension_from(steps), registers)
+        return trunk_from(name, settings, inbound_extension_from(name, steps), registers)
 
     def put_trunk(self, trunk: Trunk) -> None:
-        """Write it. Raises PbxRefused when somebody else's endpoint has that name."""
-        checks.check_trunk(trunk)
-        self._put("trunk", trunk.name, asterisk_text.trunk_pjsip(trunk), asterisk_text.trunk_dialplan(trunk))
+        """Write it. Raises what `check_put` raises."""
+        pjsip, dialplan = asterisk_text.trunk_pjsip(trunk), asterisk_text.trunk_dialplan(trunk)
+        self._put(trunk, ("trunk", trunk.name), pjsip, dialplan)
 
     def delete_trunk(self, name: str) -> None:
         """Take ours out; PbxRefused when it is somebody else's."""
@@ -99,8 +136,7 @@ class AsteriskPbx:
 
     def put_route(self, route: OutboundRoute) -> None:
         """Write it. Raises PbxRefused when somebody else's context has its name."""
-        checks.check_route(route)
-        self._put("route", route.name, None, asterisk_text.route_dialplan(route))
+        self._put(route, ("route", route.name), None, asterisk_text.route_dialplan(route))
 
     def delete_route(self, name: str) -> None:
         """Take ours out; PbxRefused when it is somebody else's."""
@@ -120,8 +156,7 @@ class AsteriskPbx:
 
     def put_extension(self, extension: Extension) -> None:
         """Write it. Raises PbxRefused when the number is taken."""
-        checks.check_extension(extension)
-        self._put("extension", extension.number, asterisk_text.extension_pjsip(extension), None)
+        self._put(extension, ("extension", extension.number), asterisk_text.extension_pjsip(extension), None)
 
     def delete_extension(self, number: str) -> None:
         """Take ours out; PbxRefused when it is somebody else's."""
@@ -130,21 +165,19 @@ class AsteriskPbx:
     # ---------------------------------------------------------------- the whole
 
     def owner(self, kind: Kind, name: str) -> Owner | None:
-        """ "ours": in our files. "other": in the person's files, or running and not of our making."""
+        """ "ours": in our files. "other": another site's, in the person's files, or running and not of our making."""
         checks.check_name(kind, name)
-        if (kind, name) in self._files.blocks(DIALPLAN if kind == "route" else PJSIP):
-            return "ours"
+        block = self._files.blocks(DIALPLAN if kind == "route" else PJSIP).get((kind, name))
+        if block is not None:
+            return "ours" if block.site in ("", self._site) else "other"
         if kind == "route":
             return "other" if asterisk_text.outbound_context(name) in self._files.persons_sections(DIALPLAN) else None
         # an endpoint and its auth live in one namespace with the other kind's
-        taken = {section for _, block in self._own_pjsip() for section in re.findall(r"^\[(.+)\]", block, re.MULTILINE)}
-        if {name, f"{name}-auth"} & (taken | self._files.persons_sections(PJSIP)):
+        if {name, f"{name}-auth"} & (self._own_sections() | self._files.persons_sections(PJSIP)):
             return "other"
         with self._ami() as ami:
-            endpoint = ami.action("PJSIPShowEndpoint", Endpoint=name)
-        context = settings_from_ami(endpoint.events).get("endpoint", {}).get("context", "")
-        # One that we took out of the files runs on until the next apply; it is known by its context.
-        return "other" if endpoint.ok and not context.startswith(("bw-inbound-", "bw-outbound-")) else None
+            context = _context_of(ami, name)
+        return None if context is None or context.startswith(OWN_CONTEXTS) else "other"
 
     def apply(self) -> None:
         """Reload, then compare what is in force with what our files say. Raises PbxRefused when they differ."""
@@ -183,54 +216,91 @@ class AsteriskPbx:
     def _ami(self) -> Ami:
         return Ami(*self._ami_address, *self._ami_login)
 
-    def _own_pjsip(self) -> list[tuple[asterisk_text.Key, str]]:
-        return list(self._files.blocks(PJSIP).items())
+    def _own_sections(self) -> set[str]:
+        texts = [block.text for block in self._files.blocks(PJSIP).values()]
+        return {section for text in texts for section in re.findall(r"^\[(.+)\]", text, re.MULTILINE)}
 
-    def _put(self, kind: Kind, name: str, pjsip: str | None, dialplan: str | None) -> None:
-        self._refuse_if_others(kind, name, "write")
+    def _put(
+        self,
+        thing: Trunk | OutboundRoute | Extension,
+        key: asterisk_text.Key,
+        pjsip: str | None,
+        dialplan: str | None,
+    ) -> None:
         with self._files.locked():
-            for file, block in ((PJSIP, pjsip), (DIALPLAN, dialplan)):
-                if block is not None:
-                    self._write(file, {**self._files.blocks(file), (kind, name): block})
+            self.check_put(thing)
+            for file, text in ((PJSIP, pjsip), (DIALPLAN, dialplan)):
+                if text is not None:
+                    self._write(file, {**self._files.blocks(file), key: asterisk_text.Block(text, self._site)})
 
     def _delete(self, kind: Kind, name: str) -> None:
-        self._refuse_if_others(kind, name, "delete")
         with self._files.locked():
+            self._refuse_if_others(kind, name, "delete")
             for file in (PJSIP, DIALPLAN):
                 blocks = self._files.blocks(file)
                 if blocks.pop((kind, name), None) is not None:
                     self._write(file, blocks)
 
-    def _write(self, file: str, blocks: dict[asterisk_text.Key, str]) -> None:
-        self._files.write(file, blocks, asterisk_text.HANGUP_DIALPLAN if file == DIALPLAN else "")
+    def _write(self, file: str, blocks: dict[asterisk_text.Key, asterisk_text.Block]) -> None:
+        head = ""
+        if file == DIALPLAN:
+            head = asterisk_text.HANGUP_DIALPLAN
+            if any(kind == "trunk" for kind, _ in blocks):
+                head += "\n" + asterisk_text.inbound_dialplan(asterisk_text.inbound_extensions(blocks))
+        self._files.write(file, blocks, head)
 
     def _refuse_if_others(self, kind: Kind, name: str, verb: str) -> None:
         if self.owner(kind, name) == "other":
+            block = self._files.blocks(DIALPLAN if kind == "route" else PJSIP).get((kind, name))
+            whose = f"belongs to the site {block.site}" if block else "was not written by this program"
             raise PbxRefused(
                 f"{verb} the {kind} {name!r}",
-                "Asterisk has one of that name that was not written by this program; it was left as it is",
-                f"choose another name or number for the {kind} in the site file",
+                f"Asterisk has a {kind} of that name, which {whose}; it was left as it is",
+                f"choose another name or number as pbx.{kind} in the site file",
             )
+
+    def _refuse_unless_inbound_is_free(self, trunk: Trunk) -> None:
+        """Asterisk picks an endpoint by the source address: two that admit one address must lead to the same place."""
+        attempted = f"write the trunk {trunk.name!r}"
+        if asterisk_text.INBOUND_CONTEXT in self._files.persons_sections(DIALPLAN):
+            raise PbxRefused(
+                attempted,
+                f"the PBX's own extensions.conf has a context {asterisk_text.INBOUND_CONTEXT}, which must hold nothing "
+                "but what this program writes",
+                "give that context another name",
+            )
+        wanted, ours = [ipaddress.ip_network(address) for address in trunk.bandwidth_ips], self._own_sections()
+        with self._ami() as ami:
+            for identify, endpoint, networks in identifies_from(ami.command("pjsip show identifies")):
+                both = [str(network) for network in networks if any(map(network.overlaps, wanted))]
+                context = _context_of(ami, endpoint) if both and identify not in ours else None
+                if context is not None and not context.startswith(OWN_CONTEXTS):
+                    raise PbxRefused(
+                        attempted,
+                        f"calls from {', '.join(both)} are taken for the endpoint {endpoint!r} already, "
+                        f"by the identify {identify!r}, which was not written by this program",
+                        f"take the address out of {identify!r}, or give others as pbx.bandwidth_ips in the site file",
+                    )
 
     def _not_taken_up(self) -> list[str]:
         pjsip, dialplan = self._files.blocks(PJSIP), self._files.blocks(DIALPLAN)
         different: list[str] = []
+        inbound = asterisk_text.inbound_extensions(dialplan)
         for (kind, name), block in [*pjsip.items(), *(item for item in dialplan.items() if item[0][0] == "route")]:
             wanted: Trunk | OutboundRoute | Extension | None
             found: Trunk | OutboundRoute | Extension | None
             if kind == "trunk":
-                steps = steps_from_text(dialplan.get((kind, name), ""), asterisk_text.inbound_context(name))
-                settings = settings_from_text(block)
-                registers = "registration" in settings
-                wanted = trunk_from(name, settings, inbound_extension_from(steps), registers)
+                settings = settings_from_text(block.text)
+                wanted = trunk_from(name, settings, inbound.get(name), "registration" in settings)
                 found = self.get_trunk(name)
             elif kind == "route":
-                wanted = route_from(name, steps_from_text(block, asterisk_text.outbound_context(name)))
+                wanted = route_from(name, steps_from_text(block.text, asterisk_text.outbound_context(name)))
                 found = self.get_route(name)
             else:
-                wanted, found = extension_from(name, settings_from_text(block)), self.get_extension(name)
+                wanted, found = extension_from(name, settings_from_text(block.text)), self.get_extension(name)
             if wanted != found:
-                different.append(f"{kind} {name} ({_differing(wanted, found)})")
+                of_site = f" of site {block.site}" if block.site not in ("", self._site) else ""
+                different.append(f"{kind} {name}{of_site} ({_differing(wanted, found)})")
         return different
 
 
@@ -240,6 +310,12 @@ def _dialplan(ami: Ami, context: str) -> list[Step]:
     if not answer.ok:
         _refuse_unless_absent(answer.message, f"context {context}")
     return steps_from_ami(answer.events)
+
+
+def _context_of(ami: Ami, endpoint: str) -> str | None:
+    """The context of a running endpoint, None when there is none of that name."""
+    answer = ami.action("PJSIPShowEndpoint", Endpoint=endpoint)
+    return settings_from_ami(answer.events).get("endpoint", {}).get("context", "") if answer.ok else None
 
 
 def _refuse_unless_absent(message: str, what: str) -> None:

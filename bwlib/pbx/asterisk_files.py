@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bwlib.errors import PbxRefused
-from bwlib.pbx.asterisk_text import Key, join_blocks, mask_secrets, split_blocks, with_include, without_include
+from bwlib.pbx.asterisk_text import Block, Key, join_blocks, mask_secrets, split_blocks, with_include, without_include
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +29,12 @@ class OwnFiles:
     def __init__(self, config_dir: Path) -> None:
         self._dir = config_dir
 
-    def blocks(self, file: str) -> dict[Key, str]:
+    def blocks(self, file: str) -> dict[Key, Block]:
         """Our blocks in bw-runbook/<file>; empty when there is no such file."""
         path = self._dir / FOLDER / file
         return split_blocks(self._read(path).decode()) if path.exists() else {}
 
-    def write(self, file: str, blocks: Mapping[Key, str], head: str = "") -> None:
+    def write(self, file: str, blocks: Mapping[Key, Block], head: str = "") -> None:
         """Make `blocks` the content of bw-runbook/<file>: atomically, and together with the including line."""
         persons, ours = self._dir / file, self._dir / FOLDER / file
         line = f"#tryinclude {FOLDER}/{file}\n".encode()
@@ -52,6 +52,10 @@ class OwnFiles:
                     ours.parent.rmdir()
         except OSError as error:
             raise self._refused("write", error) from error
+
+    @property
+    def directory(self) -> Path:
+        return self._dir
 
     def snapshot(self) -> dict[str, str]:
         """Both of the person's files and both of ours, those that there are; secrets masked."""

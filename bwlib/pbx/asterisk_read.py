@@ -10,15 +10,26 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
 from bwlib.models import Extension, OutboundRoute, Trunk
-from bwlib.pbx.asterisk_text import route_patterns
+from bwlib.pbx.asterisk_text import (
+    INBOUND_CONTEXT,
+    inbound_dialplan,
+    outbound_context,
+    route_dialplan,
+    route_patterns,
+)
 
 # Section type -> option -> value, of one endpoint and all that belongs to it.
 Settings = Mapping[str, Mapping[str, str]]
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# Stands for a value of the dialplan when there is more or other than what this program writes.
+NOT_AS_WRITTEN = "(not as written)"
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,10 @@ def settings_from_ami(events: Iterable[Mapping[str, str]]) -> Settings:
 
 
 def trunk_from(name: str, settings: Settings, inbound_extension: str | None, registration: bool) -> Trunk:
-    """The trunk that these settings are. Values that are missing come out empty."""
+    """The trunk that these settings are. Values that are missing come out empty.
+
+    inbound_extension: what the inbound context says; it counts only when the endpoint's calls arrive there.
+    """
     endpoint, auth, aor = (settings.get(kind, {}) for kind in ("endpoint", "auth", "aor"))
     contact = re.search(r"sips?:(?:[^@,]+@)?([^:;,/]+)(?::(\d+))?", aor.get("contacts") or aor.get("contact", ""))
     proxy = endpoint.get("outbound_proxy", "").removeprefix("sip:").removesuffix(";lr")
@@ -70,7 +84,8 @@ def trunk_from(name: str, settings: Settings, inbound_extension: str | None, reg
         dtmf=endpoint.get("dtmf_mode", ""),
         send_pai=endpoint.get("send_pai", "") in ("yes", "true"),
         bandwidth_ips=_addresses(settings.get("identify", {}).get("match", "")),
-        inbound_extension=inbound_extension,
+        inbound_extension=inbound_extension if endpoint.get("context") == INBOUND_CONTEXT else None,
+        transfers=_sends_on(endpoint),
     )
 
 
@@ -83,7 +98,14 @@ def extension_from(number: str, settings: Settings) -> Extension:
         secret=SecretStr(auth.get("password", "")),
         route=endpoint.get("context", "").removeprefix("bw-outbound-"),
         display_name=display[1] if display else "",
+        transfers=_sends_on(endpoint),
     )
+
+
+def _sends_on(endpoint: Mapping[str, str]) -> bool:
+    """Whether a REFER is obeyed, or a redirection followed below the dialplan. Asterisk obeys unless told not to."""
+    obeys = endpoint.get("allow_transfer", "yes") not in ("no", "false")
+    return obeys or endpoint.get("redirect_method", "user") != "user"
 
 
 def _addresses(match: str) -> tuple[str, ...]:
@@ -94,6 +116,22 @@ def _addresses(match: str) -> tuple[str, ...]:
         except ValueError:
             addresses.append(part)  # somebody wrote a name or an IPv6 address: shown as it is
     return tuple(addresses)
+
+
+def identifies_from(output: Iterable[str]) -> list[tuple[str, str, list[Network]]]:
+    """(identify, its endpoint, the networks it matches) of `pjsip show identifies`; what matches a header has none."""
+    found: list[tuple[str, str, list[Network]]] = []
+    for line in output:
+        word, _, value = (part.strip() for part in line.partition(":"))
+        if word == "Identify" and not value.startswith("<"):
+            name, _, endpoint = value.rpartition("/")
+            found.append((name, endpoint, []))
+        elif word == "Match" and found:
+            try:
+                found[-1][2].append(ipaddress.ip_network(value, strict=False))
+            except ValueError:
+                continue  # an exception (!address): it takes nothing
+    return found
 
 
 # ------------------------------------------------------------------ dialplan
@@ -126,26 +164,50 @@ def route_from(name: str, steps: Iterable[Step]) -> OutboundRoute | None:
     """The route that a dialplan context is, None when nothing is dialled in it.
 
     The context holds the route's pattern and those that follow from it. When they do not follow from one (somebody
-    changed the context) the shortest is given, and a missing or mixed caller id is empty: so it differs from any wish.
+    changed the context) the shortest is given. A caller id that is missing or mixed is empty; a trunk is
+    NOT_AS_WRITTEN when the context holds other lines than ours: so it differs from any wish.
     """
     steps = list(steps)
     caller_ids = {match[1] for step in steps if (match := re.fullmatch(r"CALLERID\(num\)=(.*)", step.data))}
     dialled: dict[str, str] = {}
-    trunks = set()
+    trunks: set[str] = set()
+    forwarding = False
     for step in steps:
-        match = re.match(r"PJSIP/([^$]*)\$\{EXTEN\}@([^,)]+)", step.data) if step.application == "Dial" else None
+        match = re.match(r"PJSIP/([^$]*)\$.*\}@([^,)]+)(.*)", step.data) if step.application == "Dial" else None
         if match:
             dialled[step.exten.removeprefix("_")] = match[1]
             trunks.add(match[2])
+            forwarding |= "i" not in match[3].partition(",")[2].partition(",")[2]
     if not dialled:
         return None
     from_one = [pair for pair in dialled.items() if dict(route_patterns(*pair)) == dialled]
     pattern, prepend = from_one[0] if from_one else min(dialled.items(), key=lambda pair: len(pair[0]))
     caller_id = caller_ids.pop() if len(caller_ids) == 1 else ""
     trunk = trunks.pop() if len(trunks) == 1 else ""
-    return OutboundRoute(name, pattern, prepend if from_one else "", trunk, caller_id)
+    route = OutboundRoute(name, pattern, prepend if from_one else "", trunk, caller_id, forwarding)
+    as_written = steps_from_text(route_dialplan(route), outbound_context(name))
+    if forwarding or _by_number(steps) == _by_number(as_written):
+        return route
+    return replace(route, trunk=NOT_AS_WRITTEN)
 
 
-def inbound_extension_from(steps: Iterable[Step]) -> str | None:
-    """The extension that an inbound context reaches, None when it reaches none."""
-    return next((step.exten for step in steps if step.application == "Dial"), None)
+def inbound_extension_from(trunk: str, steps: Iterable[Step]) -> str | None:
+    """The extension that the inbound context has for this trunk, None when it has none.
+
+    NOT_AS_WRITTEN when the context holds anything but the lines of our trunks: more could be reached than they name.
+    """
+    found: dict[str, str] = {}
+    steps = list(steps)
+    for step in steps:
+        if step.application == "NoOp" and step.data.startswith("trunk "):
+            found[step.data.removeprefix("trunk ")] = step.exten
+    as_written = steps_from_text(inbound_dialplan(found), INBOUND_CONTEXT)
+    return found.get(trunk) if _by_number(steps) == _by_number(as_written) else NOT_AS_WRITTEN
+
+
+def _by_number(steps: Iterable[Step]) -> dict[str, list[Step]]:
+    """Asterisk tells the extensions of a context in an order of its own, the steps of each in theirs."""
+    found: dict[str, list[Step]] = {}
+    for step in steps:
+        found.setdefault(step.exten, []).append(step)
+    return found

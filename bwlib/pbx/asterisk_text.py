@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import cast
 
 from bwlib.models import Extension, OutboundRoute, Trunk
@@ -15,8 +16,22 @@ from bwlib.pbx import Kind
 
 Key = tuple[Kind, str]
 
+
+@dataclass(frozen=True)
+class Block:
+    """One object's lines in one of our files, and the site that wrote them ("" by a version that did not say)."""
+
+    text: str
+    site: str = ""
+
+
 HEADER = "; Written by bw-runbook and written anew at every change. Put your own lines elsewhere.\n"
 HANGUP_CONTEXT = "bw-hangup"
+# One for all trunks: two of them may admit the same address, and Asterisk picks either one's endpoint by it.
+INBOUND_CONTEXT = "bw-inbound"
+# 60 s, and i: a redirection by the other leg's phone is not followed, or whoever answers could dial out on the trunk.
+DIAL_OPTIONS = "60,i"
+DIALLED = "${FILTER(0-9+,${EXTEN})}"
 SECRET_KEYS = ("password", "md5_cred", "password_digest", "secret", "oauth_secret", "refresh_token")
 MASK = "(not shown)"
 
@@ -44,17 +59,21 @@ exten => say,1,Set(BW_LEG=${HANGUPCAUSE_KEYS()})
 # ------------------------------------------------------------------ blocks and the include line
 
 
-def split_blocks(text: str) -> dict[Key, str]:
+def split_blocks(text: str) -> dict[Key, Block]:
     """The blocks of one of our files, without their markers."""
-    found = re.findall(r"^; >>> (trunk|route|extension) (\S+)\n(.*?)^; <<<\n", text, re.MULTILINE | re.DOTALL)
-    return {(cast(Kind, kind), name): body for kind, name, body in found}
+    marked = r"^; >>> (trunk|route|extension) (\S+)(?: of site (\S+))?\n(.*?)^; <<<\n"
+    found = re.findall(marked, text, re.MULTILINE | re.DOTALL)
+    return {(cast(Kind, kind), name): Block(body, site) for kind, name, site, body in found}
 
 
-def join_blocks(blocks: Mapping[Key, str], head: str = "") -> str:
+def join_blocks(blocks: Mapping[Key, Block], head: str = "") -> str:
     """The file's text; empty when there are no blocks. `head` comes once, before them."""
     if not blocks:
         return ""
-    parts = [f"; >>> {kind} {name}\n{body}; <<<\n" for (kind, name), body in sorted(blocks.items())]
+    parts = []
+    for (kind, name), block in sorted(blocks.items(), key=lambda item: item[0]):
+        of_site = f" of site {block.site}" if block.site else ""
+        parts.append(f"; >>> {kind} {name}{of_site}\n{block.text}; <<<\n")
     return "\n".join([HEADER + head, *parts])
 
 
@@ -77,14 +96,13 @@ def mask_secrets(text: str) -> str:
 # ------------------------------------------------------------------ objects to text
 
 
-def inbound_context(trunk_name: str) -> str:
-    """The context that Bandwidth's calls arrive in."""
-    return f"bw-inbound-{trunk_name}"
-
-
 def outbound_context(route_name: str) -> str:
     """The context that the phones of a route dial in."""
     return f"bw-outbound-{route_name}"
+
+
+# A REFER is refused; a redirection comes to Dial, which ignores it, and is never followed below the dialplan.
+_NOBODY_SENDS_ON = {"allow_transfer": "no", "redirect_method": "user"}
 
 
 def trunk_pjsip(trunk: Trunk) -> str:
@@ -92,7 +110,7 @@ def trunk_pjsip(trunk: Trunk) -> str:
     server = f"sip:{trunk.server}" + (f":{trunk.port}" if trunk.port else "")
     proxy = {"outbound_proxy": f"sip:{trunk.outbound_proxy};lr"} if trunk.outbound_proxy else {}
     endpoint = {
-        "context": inbound_context(trunk.name),
+        "context": INBOUND_CONTEXT,
         # by address only: anybody could write the trunk's name into a From header
         "identify_by": "ip",
         "allow": "!all," + ",".join(trunk.codecs),
@@ -106,6 +124,7 @@ def trunk_pjsip(trunk: Trunk) -> str:
         "allow_overlap": "no",
         "rtp_symmetric": "yes",
         "send_pai": "yes" if trunk.send_pai else "no",
+        **_NOBODY_SENDS_ON,
         **proxy,
     }
     auth = {"auth_type": "userpass", "username": trunk.username, "password": trunk.password.get_secret_value()}
@@ -127,24 +146,43 @@ def trunk_pjsip(trunk: Trunk) -> str:
 
 
 def trunk_dialplan(trunk: Trunk) -> str:
-    """The inbound context: this site's extension and nothing else, or the PBX would be open to toll fraud."""
-    context = f"[{inbound_context(trunk.name)}]\n"
-    if trunk.inbound_extension is None:
-        return context
-    number = trunk.inbound_extension
-    return (
-        f"{context}exten => {number},1,Dial(PJSIP/{number},60)\n"
-        f" same => n,Goto({HANGUP_CONTEXT},inbound,1)\n"
-    )  # fmt: skip
+    """A trunk's block of extensions.conf: a remark. What is dialled is in the context that all trunks share."""
+    return f"; inbound extension: {trunk.inbound_extension or 'none'}\n"
+
+
+def inbound_extensions(blocks: Mapping[Key, Block]) -> dict[str, str]:
+    """Trunk -> inbound extension, as the blocks of extensions.conf say it."""
+    found = {}
+    for (kind, name), block in blocks.items():
+        said = re.search(r"^; inbound extension: (\d+)$", block.text, re.MULTILINE)
+        if kind == "trunk" and said:
+            found[name] = said[1]
+    return found
+
+
+def inbound_dialplan(extensions: Mapping[str, str]) -> str:
+    """The inbound context: what the trunks name and nothing else, or the PBX would be open to toll fraud.
+
+    extensions: trunk -> inbound extension. A number that two trunks name is there once, marked by both.
+    """
+    lines = [f"[{INBOUND_CONTEXT}]"]
+    for number in sorted(set(extensions.values())):
+        marks = [f"NoOp(trunk {trunk})" for trunk in sorted(extensions) if extensions[trunk] == number]
+        first, *rest = [*marks, f"Dial(PJSIP/{number},{DIAL_OPTIONS})", f"Goto({HANGUP_CONTEXT},inbound,1)"]
+        lines += [f"exten => {number},1,{first}", *(f" same => n,{step}" for step in rest)]
+    return "\n".join(lines) + "\n"
 
 
 def route_dialplan(route: OutboundRoute) -> str:
-    """The outbound context: the pattern as dialled, and the same number when the phone already says the prepend."""
+    """The outbound context: the pattern as dialled, and the same number when the phone already says the prepend.
+
+    FILTER, because Asterisk's patterns pass over a - in what was dialled, and it would stay in the number.
+    """
     lines = [f"[{outbound_context(route.name)}]"]
     for pattern, prefix in route_patterns(route.pattern, route.prepend):
         lines += [
             f"exten => _{pattern},1,Set(CALLERID(num)={route.caller_id})",
-            f" same => n,Dial(PJSIP/{prefix}${{EXTEN}}@{route.trunk},60)",
+            f" same => n,Dial(PJSIP/{prefix}{DIALLED}@{route.trunk},{DIAL_OPTIONS})",
             f" same => n,Goto({HANGUP_CONTEXT},outbound,1)",
         ]
     return "\n".join(lines) + "\n"
@@ -176,6 +214,7 @@ def extension_pjsip(extension: Extension) -> str:
         "allow_overlap": "no",
         "rtp_symmetric": "yes",
         "rewrite_contact": "yes",
+        **_NOBODY_SENDS_ON,
     }
     auth = {"auth_type": "userpass", "username": number, "password": extension.secret.get_secret_value()}
     aor = {"max_contacts": "1", "remove_existing": "yes"}

@@ -46,6 +46,7 @@ def any_sheet(trunk: Trunk, route: OutboundRoute, extension: Extension) -> str:
         ("DTMF", "RFC 4733 (RFC 2833)" if trunk.dtmf == "rfc4733" else trunk.dtmf),
         ("P-Asserted-Identity", "send" if trunk.send_pai else "off"),
         ("Calls admitted without a password", _admitted(trunk)),
+        ("Transfers and redirections (REFER, 302)", "refuse those of the far end and of the phone"),
     ]
     return _sheet(
         ("Trunk", trunk_rows),
@@ -106,7 +107,7 @@ def asterisk_sheet(trunk: Trunk, route: OutboundRoute, extension: Extension) -> 
     dialplan = "\n".join(
         [
             asterisk_text.HANGUP_DIALPLAN,
-            asterisk_text.trunk_dialplan(trunk),
+            asterisk_text.inbound_dialplan({trunk.name: trunk.inbound_extension} if trunk.inbound_extension else {}),
             asterisk_text.route_dialplan(route),
         ]
     )

@@ -17,8 +17,9 @@ HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
 USERNAME = r"[A-Za-z0-9][A-Za-z0-9@._+-]{0,99}"
 NUMBER = r"[0-9]{1,15}"
 CALLER_ID = r"\+?[0-9]{1,15}"
-# docs.asterisk.org/Configuration/Dialplan/Pattern-Matching; "." and "!" may only come last
-PATTERN = r"(?:[0-9XZN+*#]|\[[0-9-]{1,20}\]){1,40}[.!]?"
+# docs.asterisk.org/Configuration/Dialplan/Pattern-Matching. Digits only, and a + in front: "." and "!" would match any
+# character, and an & in what was dialled would be a second destination for Dial.
+PATTERN = r"\+?(?:[0-9XZN]|\[(?:[0-9](?:-[0-9])?){1,10}\]){1,40}"
 PREPEND = r"\+?[0-9]{0,15}"
 PROXY = r"(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?|" + HOST + r"(?::\d{1,5})?"
 CODEC = r"[a-z0-9]{2,16}"
@@ -49,15 +50,19 @@ def check_trunk(trunk: Trunk) -> None:
         _match("codec", CODEC, codec, "Asterisk's codec names, such as ulaw")
     for address in trunk.bandwidth_ips:
         _check_address(address)
+    _off("transfers by the far end", trunk.transfers)
 
 
 def check_route(route: OutboundRoute) -> None:
     """Raises SettingsError for the first value that is not fit to be written."""
     check_name("route", route.name)
     check_name("trunk", route.trunk)
-    _match("dial pattern", PATTERN, route.pattern, "Asterisk's pattern without the underscore, such as NXXNXXXXXX")
+    _match("dial pattern", PATTERN, route.pattern, "digits, X, Z, N and [2-9], such as NXXNXXXXXX (no . and no !)")
     _match("prepend", PREPEND, route.prepend, "digits, with or without a + in front, such as +1")
     _match("caller id", CALLER_ID, route.caller_id, "the site's number in E.164, such as +19195550123")
+    if route.prepend and route.pattern.startswith("+"):
+        raise _refused("prepend", route.prepend, "none with a pattern that begins with +")
+    _off("forwarding by the far end", route.forwarding)
 
 
 def check_extension(extension: Extension) -> None:
@@ -68,6 +73,7 @@ def check_extension(extension: Extension) -> None:
     _match("display name", r'[^\x00-\x1f\x7f"\\<>;\[\]]{0,60}', extension.display_name, 'text without " \\ < > ; [ ]')
     if extension.display_name != extension.display_name.strip():
         raise _refused("display name", extension.display_name, "text without spaces around it")
+    _off("transfers by the phone", extension.transfers)
 
 
 def check_name(kind: str, name: str) -> None:
@@ -85,6 +91,12 @@ def _check_address(address: str) -> None:
     written = str(network).removesuffix("/32")
     if written != address:
         raise _refused("Bandwidth address", address, f"its usual spelling, {written}")
+
+
+def _off(what: str, value: bool) -> None:
+    """Whoever may send a call on decides which number the site pays for."""
+    if value:
+        raise _refused(what, "on", "off: it would let others dial out at the site's cost")
 
 
 def _match(what: str, pattern: str, value: str, wanted: str) -> None:

@@ -87,18 +87,19 @@ def trunk_to(
 def plan_on_pbx(pbx: Pbx, kind: Kind[T], wanted: T) -> Outcome[T]:
     """What Apply would change about this object on the PBX; changes nothing.
 
-    Raises: PbxRefused when somebody else's object has the same name and other settings.
+    Raises: PbxRefused when somebody else's object (another site's too) has the same name and other settings, or when
+    the PBX would not take it.
     """
     name = kind.name(wanted)
     found = kind.get(pbx, name)
     names = [field.name for field in fields(wanted)]
     if found is None:
-        _refuse_foreign(pbx, kind, name)
+        _refuse_foreign(pbx, kind, name, wanted)
         return Outcome("planned", kind.title, None, everything_new(wanted, names), "would be created")
     rows = differences(found, wanted, names)
     if not rows:
         return Outcome("unchanged", kind.title, found)
-    _refuse_foreign(pbx, kind, name)
+    _refuse_foreign(pbx, kind, name, wanted)
     return Outcome("planned", kind.title, found, rows, "would be updated")
 
 
@@ -162,7 +163,9 @@ def remove_from_pbx(pbx: Pbx, kind: Kind[T], name: str) -> Outcome[T]:
     return Outcome("removed", kind.title, None)
 
 
-def _refuse_foreign(pbx: Pbx, kind: Kind[T], name: str) -> None:
+def _refuse_foreign(pbx: Pbx, kind: Kind[T], name: str, wanted: T) -> None:
+    """The PBX itself says whose it is, where it knows; a plan must not promise what Apply would refuse."""
+    pbx.check_put(wanted)
     if pbx.owner(kind.word, name) == "other":
         raise PbxRefused(
             f"set up the {kind.word} {name} on the PBX",

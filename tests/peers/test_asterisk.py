@@ -102,7 +102,7 @@ def test_a_trunk_comes_back_as_it_was_put(pbx: Pbx, wanted: Trunk) -> None:
 
 @pytest.mark.parametrize(
     "wanted",
-    [ROUTE, replace(ROUTE, pattern="X.", prepend=""), replace(ROUTE, pattern="[2-9]XXXXXX", prepend="1919")],
+    [ROUTE, replace(ROUTE, pattern="XXXX", prepend=""), replace(ROUTE, pattern="[2-9]XXXXXX", prepend="1919")],
 )
 def test_a_route_comes_back_as_it_was_put(pbx: Pbx, wanted: OutboundRoute) -> None:
     pbx.put_route(wanted)
@@ -144,7 +144,7 @@ def test_somebody_changing_our_route_by_hand_is_seen(pbx: Pbx, stage: stage_of.P
     pbx.put_route(ROUTE)
     pbx.apply()
     ours = stage.config_dir / "bw-runbook/extensions.conf"
-    ours.write_text(ours.read_text().replace("PJSIP/+1${EXTEN}", "PJSIP/+49${EXTEN}"))
+    ours.write_text(ours.read_text().replace("PJSIP/+1${", "PJSIP/+49${"))
     with Ami(stage.ami_host, stage.ami_port, stage.ami_user, stage.ami_secret) as ami:
         ami.command("dialplan reload")
     assert pbx.get_route("us") not in (ROUTE, None)

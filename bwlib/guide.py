@@ -198,17 +198,20 @@ class Run:
         """One object on the PBX, its configuration before and after in the record."""
         from bwlib.steps import pbx as steps
 
+        which: dict[str, str] = {}  # known once the PBX is at hand, which may fail as part of the step
+
         def go(do: Callable[[Pbx, Kind[P], P], Outcome[P]]) -> Outcome[P]:
             thing = wanted()
             if thing is None:
                 return self._missing(kind.title, "the realm and its SIP credential", "20_sip_credentials")
             pbx = self.on.pbx()
+            which.update(pbx.identity())
             self.record.write_config("before", pbx.snapshot())
             outcome = do(pbx, kind, thing)
             self.record.write_config("after", pbx.snapshot())
             return outcome
 
-        return self.step(kind.word, lambda: go(steps.plan_on_pbx), lambda: go(steps.ensure_on_pbx)).found
+        return self.step(kind.word, lambda: go(steps.plan_on_pbx), lambda: go(steps.ensure_on_pbx), pbx=which).found
 
     def no_registration(self, trunk: Trunk | None) -> None:
         """Read from the running PBX that the trunk does not register."""

@@ -98,4 +98,11 @@ def _live_pbx(settings: Settings, secret: Callable[[str], SecretStr]) -> Pbx:
     from bwlib.pbx.asterisk import AsteriskPbx
 
     table = settings.pbx
-    return AsteriskPbx(Path(table.config_dir), table.ami_host, table.ami_port, table.ami_user, secret(table.ami_secret))
+    return AsteriskPbx(
+        Path(table.config_dir),
+        table.ami_host,
+        table.ami_port,
+        table.ami_user,
+        secret(table.ami_secret),
+        site=settings.name,
+    )

@@ -223,7 +223,7 @@ def _on_sandbox(settings: Settings, record: RunRecord, secret: Callable[[str], S
         callback_ca=str(address.ca_file) if address.ca_file else None,
         trunk_proxy=f"{edge[0]}:{edge[1]}",
         bandwidth_ips=settings.pbx.bandwidth_ips or (edge[0],),
-        pbx=once(lambda: sandbox_pbx(sandbox, record)),
+        pbx=once(lambda: sandbox_pbx(sandbox, record, settings.name)),
         readback=Readback(address.url, address.token, address.ca_file),
         ears=_sandbox_ears(sandbox),
         sip_events=lambda since: _sip_since(sandbox, since),
@@ -294,7 +294,7 @@ def sandbox_secrets(sandbox: Sandbox) -> list[tuple[str, str]]:
     return secrets
 
 
-def sandbox_pbx(sandbox: Sandbox, record: RunRecord | None = None) -> Pbx:
+def sandbox_pbx(sandbox: Sandbox, record: RunRecord | None = None, site: str = "") -> Pbx:
     """The sandbox's PBX: a real Asterisk, started when it is not running. What was unpacked goes to the record."""
     from bwlib.pbx.asterisk import AsteriskPbx
 
@@ -305,7 +305,12 @@ def sandbox_pbx(sandbox: Sandbox, record: RunRecord | None = None) -> Pbx:
         record.redactor.learn("AMI secret", note["ami_secret"])
         record.journal.append("pbx_attached", product="Asterisk", version=note["version"], packages=note["packages"])
     return AsteriskPbx(
-        Path(note["config_dir"]), note["ami_host"], note["ami_port"], note["ami_user"], SecretStr(note["ami_secret"])
+        Path(note["config_dir"]),
+        note["ami_host"],
+        note["ami_port"],
+        note["ami_user"],
+        SecretStr(note["ami_secret"]),
+        site=site,
     )
 
 

@@ -58,7 +58,7 @@ class Pbx(Protocol):
         """Take our extension out of the configuration; absent is fine."""
 
     def owner(self, kind: Kind, name: str) -> Owner | None:
-        """Whose the object of this name is: "ours" (this site's), "other" (another site's too), or None: there is none."""
+        """Whose the object of this name is: "ours" (this site's), "other" (another site's too), or None for none."""
 
     def apply(self) -> None:
         """Put what was written in force. Raises PbxRefused when the PBX did not take it up as written."""

@@ -54,6 +54,7 @@ class Run:
         self.on = surroundings
         self.secret = secret
         self._seal_here = seal_here
+        self.undo_planned = False  # this run has listed what an undo would remove
 
     def __repr__(self) -> str:
         return f"Run({self.settings.name!r}, {self.on.target}, mode {self.mode}, record {self.record.folder.name})"

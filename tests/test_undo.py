@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from bwlib.errors import PbxUnreachable
 from bwlib.guide import Run
 from bwlib.models import Extension
+from bwlib.record.journal import read_lines
 from bwlib.record.redact import Redactor
 from bwlib.record.run_record import RunRecord, start_run
 from bwlib.undo import created_objects, undo_site
@@ -35,8 +36,27 @@ class FakeRun(Run):
         )
 
 
-def made(record: RunRecord, step: str, action: str = "created", account: str = "9900000", **thing: str) -> None:
-    record.journal.append("step", step=step, status="passed", action=action, account=account, title=step, object=thing)
+HERE = {"config_dir": "/memory", "ami_host": "127.0.0.1"}
+
+
+def made(
+    record: RunRecord,
+    step: str,
+    action: str = "created",
+    account: str = "9900000",
+    pbx: dict[str, str] | None = None,
+    **thing: str,
+) -> None:
+    """A journal line, as a step writes it. The phone's route is "r"."""
+    thing = {"route": "r", **thing} if step == "extension" else thing
+    facts = {"pbx": HERE if pbx is None else pbx} if step in ("extension", "route", "trunk") else {}
+    record.journal.append(
+        "step", step=step, status="passed", action=action, account=account, title=step, object=thing, **facts
+    )
+
+
+def last_step(run: Run) -> dict[str, object]:
+    return [line for line in read_lines(run.record.journal.path) if line["kind"] == "step"][-1]
 
 
 @pytest.fixture
@@ -60,7 +80,7 @@ def test_only_what_was_created_is_undone(runs: Path, pbx: MemoryPbx) -> None:
     for action in ("unchanged", "updated", "planned"):
         made(record, "extension", action, number="102")
     outcomes = undo_site(FakeRun(runs, pbx))
-    assert [(outcome.action, outcome.title) for outcome in outcomes] == [("removed", "Undo extension")]
+    assert [(outcome.action, outcome.title) for outcome in outcomes] == [("removed", "Undo extension 101")]
     assert [number for _, number in pbx.running] == ["102"]
 
 
@@ -133,3 +153,74 @@ def test_a_silent_pbx_stops_the_undo_and_it_can_go_on_later(runs: Path, pbx: Mem
         undo_site(FakeRun(runs, pbx))  # type: ignore[arg-type]
     pbx.down = False
     assert [outcome.action for outcome in undo_site(FakeRun(runs, pbx))] == ["removed"]  # type: ignore[arg-type]
+
+
+def test_what_was_changed_since_is_kept_and_the_reason_names_the_field(runs: Path, pbx: MemoryPbx) -> None:
+    made(start_run(runs, Redactor()), "extension", number="101")
+    pbx.put_extension(Extension("101", SecretStr("correct-horse"), "r", "The boss"))
+    pbx.apply()
+    [outcome] = undo_site(FakeRun(runs, pbx))
+    assert outcome.action == "kept"
+    assert "display_name is The boss, recorded not set" in outcome.note
+    assert ("extension", "101") in pbx.running
+
+
+def test_what_we_changed_ourselves_is_still_ours_to_remove(runs: Path, pbx: MemoryPbx) -> None:
+    made(start_run(runs, Redactor()), "extension", number="101")
+    made(start_run(runs, Redactor()), "extension", "updated", number="101", display_name="The boss")
+    pbx.put_extension(Extension("101", SecretStr("correct-horse"), "r", "The boss"))
+    pbx.apply()
+    assert [outcome.action for outcome in undo_site(FakeRun(runs, pbx))] == ["removed"]
+
+
+def test_another_sites_object_of_that_name_is_kept(runs: Path, pbx: MemoryPbx) -> None:
+    made(start_run(runs, Redactor()), "extension", number="101")
+    pbx.others["extension", "101"] = pbx.written.pop(("extension", "101"))
+    pbx.apply()
+    assert [outcome.action for outcome in undo_site(FakeRun(runs, pbx))] == ["kept"]
+
+
+def test_objects_on_another_pbx_are_left_out(runs: Path, pbx: MemoryPbx) -> None:
+    made(start_run(runs, Redactor()), "extension", pbx={**HERE, "config_dir": "/elsewhere"}, number="101")
+    assert undo_site(FakeRun(runs, pbx)) == []
+    pbx.place = "/elsewhere"
+    assert [outcome.action for outcome in undo_site(FakeRun(runs, pbx))] == ["removed"]
+
+
+def test_an_undo_on_one_pbx_leaves_the_same_object_on_another_to_be_undone(runs: Path, pbx: MemoryPbx) -> None:
+    record = start_run(runs, Redactor())
+    made(record, "extension", number="101")
+    made(record, "extension", pbx={**HERE, "config_dir": "/elsewhere"}, number="101")
+    assert len(undo_site(FakeRun(runs, pbx))) == 1
+    pbx.place = "/elsewhere"
+    assert len(created_objects(FakeRun(runs, pbx))["extension"]) == 1
+
+
+def test_a_record_that_names_no_pbx_counts_as_of_this_one(runs: Path, pbx: MemoryPbx) -> None:
+    made(start_run(runs, Redactor()), "extension", pbx={}, number="101")
+    assert [outcome.action for outcome in undo_site(FakeRun(runs, pbx))] == ["removed"]
+    assert undo_site(FakeRun(runs, pbx)) == []
+
+
+def test_a_plan_says_what_would_be_kept(runs: Path, pbx: MemoryPbx) -> None:
+    made(start_run(runs, Redactor()), "extension", number="101", display_name="The boss")
+    [outcome] = undo_site(FakeRun(runs, pbx, writes=False))
+    assert (outcome.action, pbx.wrote) == ("kept", [])
+
+
+def test_a_plan_asked_again_says_once_that_nothing_was_removed(runs: Path, pbx: MemoryPbx) -> None:
+    made(start_run(runs, Redactor()), "extension", number="101")
+    run = FakeRun(runs, pbx, writes=False)
+    assert len(undo_site(run)) == 1
+    assert undo_site(run) == []
+    line = last_step(run)
+    assert (line["step"], line["status"], line["note"]) == ("undo", "pending", "plan only: nothing was removed")
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_nothing_to_undo_is_a_line_of_the_journal(runs: Path, pbx: MemoryPbx, writes: bool) -> None:
+    run = FakeRun(runs, pbx, writes=writes)
+    for _ in range(2):
+        assert undo_site(run) == []
+        line = last_step(run)
+        assert (line["step"], line["action"], line["note"]) == ("undo", "unchanged", "nothing to undo")

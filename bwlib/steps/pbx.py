@@ -145,13 +145,20 @@ def check_no_registration(pbx: Pbx, trunk: Trunk) -> None:
         )
 
 
-def remove_from_pbx(pbx: Pbx, kind: Kind[T], name: str) -> Outcome[T]:
-    """Remove what this project put on the PBX under that name; leave somebody else's alone."""
-    owner = pbx.owner(kind.word, name)
-    if owner is None:
-        return Outcome("unchanged", kind.title, None, note="already gone")
-    if owner == "other":
-        return Outcome("kept", kind.title, kind.get(pbx, name), note=f"the {kind.word} {name} is not ours to remove")
+def plan_removal(pbx: Pbx, kind: Kind[T], name: str, why_keep: Callable[[T], str] = lambda found: "") -> Outcome[T]:
+    """What `remove_from_pbx` would do; changes nothing."""
+    left = _left_alone(pbx, kind, name, why_keep)
+    return left or Outcome("planned", kind.title, kind.get(pbx, name), note="would be removed")
+
+
+def remove_from_pbx(pbx: Pbx, kind: Kind[T], name: str, why_keep: Callable[[T], str] = lambda found: "") -> Outcome[T]:
+    """Remove what this site put on the PBX under that name; leave somebody else's alone.
+
+    why_keep: asked about the object as it is now; a reason that it gives keeps it.
+    """
+    left = _left_alone(pbx, kind, name, why_keep)
+    if left is not None:
+        return left
     kind.delete(pbx, name)
     pbx.apply()
     if kind.get(pbx, name) is not None:
@@ -161,6 +168,17 @@ def remove_from_pbx(pbx: Pbx, kind: Kind[T], name: str) -> Outcome[T]:
             "reload the PBX, then run again",
         )
     return Outcome("removed", kind.title, None)
+
+
+def _left_alone(pbx: Pbx, kind: Kind[T], name: str, why_keep: Callable[[T], str]) -> Outcome[T] | None:
+    owner = pbx.owner(kind.word, name)
+    if owner is None:
+        return Outcome("unchanged", kind.title, None, note="already gone")
+    found = kind.get(pbx, name)
+    if owner == "other":
+        return Outcome("kept", kind.title, found, note=f"the {kind.word} {name} is not ours to remove")
+    reason = why_keep(found) if found is not None else ""
+    return Outcome("kept", kind.title, found, note=reason) if reason else None
 
 
 def _refuse_foreign(pbx: Pbx, kind: Kind[T], name: str, wanted: T) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -17,7 +18,11 @@ import pytest
 from sandbox_world import eventually
 
 from bwlib.errors import BwlibError, SettingsError
+from bwlib.readback_client import Readback
 from bwlib.sandbox import control
+from bwlib.sandbox.environment import KEPT
+from bwlib.sandbox.log_limit import LINES
+from bwlib.sandbox.readback_keeper import RESTARTS
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -156,7 +161,127 @@ def test_readback_is_up_and_asks_for_its_password(sandbox):
     trusted = ssl.create_default_context(cafile=sandbox.readback.ca_file)
     answer = httpx.get(f"{sandbox.readback.url}/health", verify=trusted, trust_env=False)
     assert answer.status_code == 200
-    assert sandbox.status()["readback_alive"]
+    assert sandbox.status()["readback"] == "up"
+
+
+def environment(pid: int) -> dict[str, str]:
+    pairs = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_no_secret_of_the_environment_outlives_the_run(tmp_path, monkeypatch):
+    secret = "only-for-this-run"
+    for name in ("BW_CLIENT_SECRET", "BW_RUNBOOK_AMI_SECRET", "MY_SIP_PASSWORD", "LC_PASSWORD"):
+        monkeypatch.setenv(name, secret)
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    sandbox = control.start(tmp_path)
+    try:
+        readback = json.loads((sandbox.directory / "readback.json").read_text())["pid"]
+        pbx = sandbox.start_pbx(SLEEP, {"PATH": os.environ["PATH"]}, tmp_path, tmp_path / "pbx.log")
+        inherited = {pid: environment(pid) for pid in (sandbox.pid, readback, pbx)}
+    finally:
+        sandbox.down()
+    assert not [pid for pid, variables in inherited.items() if secret in variables.values()]
+    assert inherited[sandbox.pid].keys() <= KEPT
+    assert inherited[readback].keys() <= KEPT
+    assert inherited[readback]["LC_ALL"] == "C.UTF-8"
+    assert inherited[pbx].keys() <= {"PATH"}
+
+
+def kill_readback(sandbox: control.Sandbox) -> int:
+    pid = json.loads((sandbox.directory / "readback.json").read_text())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not running(pid))
+    return pid
+
+
+def health(sandbox: control.Sandbox) -> int:
+    trusted = ssl.create_default_context(cafile=sandbox.readback.ca_file)
+    return httpx.get(f"{sandbox.readback.url}/health", verify=trusted, trust_env=False).status_code
+
+
+def test_a_readback_that_died_is_back_for_the_next_run_at_the_same_place(tmp_path):
+    first = control.start(tmp_path)
+    try:
+        dead = kill_readback(first)
+        second = control.start(tmp_path)
+        assert (second.pid, second.readback.url) == (first.pid, first.readback.url)
+        address = second.readback
+        assert health(second) == 200
+        assert Readback(address.url, address.token, address.ca_file).webhooks() == []
+        log_text = (second.directory / "supervisor.log").read_text()
+        assert f"readback (pid {dead}) is gone: starting it again" in log_text
+    finally:
+        first.down()
+
+
+def test_a_readback_that_keeps_dying_is_given_up_and_the_next_start_replaces_the_sandbox(tmp_path, caplog):
+    first = control.start(tmp_path)
+    for _ in range(RESTARTS + 1):
+        eventually(lambda: first.status()["readback"] == "up")
+        kill_readback(first)
+        eventually(lambda: first.status()["readback"] != "up")
+    eventually(lambda: first.status()["readback"] == "down")
+    assert "not started again" in (first.directory / "supervisor.log").read_text()
+    second = control.start(tmp_path)
+    try:
+        assert second.pid != first.pid
+        assert not running(first.pid)
+        assert health(second) == 200
+        assert f"(pid {first.pid}) has lost its readback" in caplog.text
+    finally:
+        second.down()
+
+
+BAD_INPUT = [
+    ("GET", "/exchanges?since=abc", ""),
+    ("GET", "/exchanges?since=-1", ""),
+    ("GET", "/exchanges?since=99999999999999999999", ""),
+    ("GET", "/sip-events?since=abc", ""),
+    ("GET", "/sip-events?since=2026-11-23", ""),
+    *[("PUT", "/switches/options", body) for body in ("", "x", "[]", "{}", "null", '{"value": 200}', '{"value": []}')],
+    *[
+        ("PUT", "/notes/k", body)
+        for body in ("", "x", "[]", "{}", '{"value": NaN}', '{"value": "\\ud800"}', "[" * 9999)
+    ],
+    *[("POST", "/pbx", body) for body in ("", "x", "[]", "{}", '{"argv": []}')],
+    ("POST", "/pbx", '{"argv": [], "env": {}, "cwd": "/", "log": "/x"}'),
+    ("POST", "/pbx", '{"argv": "sh", "env": {}, "cwd": "/", "log": "/x"}'),
+    ("POST", "/pbx", '{"argv": ["a", 1], "env": {}, "cwd": "/", "log": "/x"}'),
+    ("POST", "/pbx", '{"argv": ["a"], "env": {"b": 1}, "cwd": "/", "log": "/x"}'),
+    ("POST", "/pbx", '{"argv": ["a"], "env": {}, "cwd": 1, "log": "/x"}'),
+    ("POST", "/pbx", '{"argv": ["a"], "env": {}, "cwd": "/", "log": "/no/such/directory/x"}'),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), BAD_INPUT)
+def test_input_that_cannot_be_understood_is_answered_400_with_a_sentence(sandbox, method, path, body):
+    bearer = {"Authorization": f"Bearer {sandbox.control_token.get_secret_value()}"}
+    url = f"{sandbox.http_url}/_sandbox{path}"
+    answer = httpx.request(method, url, content=body, headers=bearer, trust_env=False)
+    assert answer.status_code == 400
+    assert " " in answer.json()["error"]
+    assert "Traceback" not in (sandbox.directory / "supervisor.log").read_text()
+
+
+def test_audio_that_cannot_be_there_is_404(sandbox):
+    bearer = {"Authorization": f"Bearer {sandbox.control_token.get_secret_value()}"}
+    for path in (f"{'x' * 5000}/sent", "c-1/elsewhere", "c-1/sent", "%00/sent"):
+        url = f"{sandbox.http_url}/_sandbox/audio/{path}"
+        assert httpx.get(url, headers=bearer, trust_env=False).status_code == 404
+
+
+def test_garbage_at_the_edge_is_counted_and_does_not_fill_the_log(tmp_path):
+    sandbox = control.start(tmp_path)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        for _ in range(500):
+            stranger.sendto(b"\x00\xffgarbage", sandbox.edge)
+    eventually(lambda: len(sandbox.sip_events()) >= 100)  # the rest may have been dropped on the way
+    sandbox.down()
+    log_text = (sandbox.directory / "supervisor.log").read_text()
+    assert 1 <= log_text.count("unreadable message from") <= 2 * LINES
+    assert re.search(r"\d+ more of bwlib\.sip\.transaction: unreadable message", log_text)
 
 
 def test_one_pbx_at_a_time(sandbox, tmp_path):

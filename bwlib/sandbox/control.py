@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import ssl
 import subprocess
@@ -27,6 +28,7 @@ from pydantic import SecretStr
 
 from bwlib.errors import BwlibError, SettingsError
 from bwlib.models import SipEvent
+from bwlib.sandbox.environment import kept_environment
 from bwlib.sandbox.home import home, locked, read_state, sandbox_dir, touch_private, try_lock
 
 if TYPE_CHECKING:
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = ["ReadbackAddress", "Sandbox", "attach", "home", "start"]
+log = logging.getLogger(__name__)
 _REQUEST_TIMEOUT_S = 20.0
+_READBACK_PATIENCE_S = 15.0
 # Plain http on loopback: loading the system's certificate authorities would only cost time.
 _NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _STARTED: list[subprocess.Popen[bytes]] = []  # kept, so that an ended supervisor is reaped and not warned about
@@ -247,7 +251,7 @@ def start(
     wanted_home = home_dir or home()
     directory = sandbox_dir(wanted_home)
     with locked(directory / "start.lock"):  # two notebooks at once: one sandbox
-        running = attach(wanted_home)
+        running = _with_readback(wanted_home)
         if running is not None:
             return running
         deadline = time.monotonic() + timeout_s
@@ -262,6 +266,21 @@ def start(
             time.sleep(0.02)
         process.kill()
         raise _did_not_start(directory, f"it did not answer within {timeout_s:.0f} s")
+
+
+def _with_readback(wanted_home: Path) -> Sandbox | None:
+    """The running sandbox, its readback up; None when there is none. One that has lost readback for good is ended."""
+    deadline = time.monotonic() + _READBACK_PATIENCE_S
+    while (running := attach(wanted_home)) is not None:
+        readback = running.status().get("readback", "up")
+        if readback == "up":
+            return attach(wanted_home)  # its state as it is now: readback may be back with another token
+        if readback == "down" or time.monotonic() > deadline:
+            log.warning("the sandbox (pid %d) has lost its readback: it is ended, another one starts", running.pid)
+            running.down()
+            return None
+        time.sleep(0.05)
+    return None
 
 
 def _wait_for_the_last_one(directory: Path, deadline: float) -> None:
@@ -285,7 +304,8 @@ def _spawn(
     argv = [sys.executable, "-m", "bwlib.sandbox.supervisor", "--home", str(wanted_home)]
     argv += ["--idle-minutes", str(idle_minutes), "--http-port", str(http_port), "--edge-port", str(edge_port)]
     source = str(Path(__file__).resolve().parents[2])
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))}
+    env = kept_environment(os.environ)  # it outlives us: nobody's secrets go along
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [source, env.get("PYTHONPATH")]))
     log_file = directory / "supervisor.log"
     log_file.unlink(missing_ok=True)  # one log per life
     touch_private(log_file)

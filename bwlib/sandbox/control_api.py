@@ -6,6 +6,7 @@ Every request carries the bearer token of state.json, which only this user can r
 from __future__ import annotations
 
 import hmac
+import json
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -21,11 +22,16 @@ from starlette.routing import Route
 from bwlib.sandbox.calls import all_calls, find_call
 from bwlib.sandbox.children import Child
 from bwlib.sandbox.edge import Edge
+from bwlib.sandbox.readback_keeper import ReadbackKeeper
 from bwlib.sandbox.state import State, timestamp
 from bwlib.sandbox.switchboard import Switchboard
 from bwlib.sandbox.switches import check_value
 
 Handler = Callable[[Request, "Control"], Awaitable[Response]]
+
+
+class BadInput(Exception):
+    """A request that cannot be understood: answered 400. The text says what is wrong."""
 
 
 @dataclass
@@ -37,7 +43,7 @@ class Control:
     stop: Callable[[], None]
     switchboard: Switchboard
     edge: Edge
-    readback: Child | None = None
+    readback: ReadbackKeeper | None = None
     pbx: Child | None = None
     started_at: float = field(default_factory=time.time)
 
@@ -71,9 +77,31 @@ def _guarded(control: Control, handler: Handler) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         if not hmac.compare_digest(request.headers.get("authorization", "").encode(), wanted):
             return _error(401, "this needs the control token of the sandbox's state.json")
-        return await handler(request, control)
+        try:
+            return await handler(request, control)
+        except BadInput as error:
+            return _error(400, str(error))
 
     return endpoint
+
+
+async def _body(request: Request, *names: str) -> dict[str, Any]:
+    """The request's JSON object, with `names` in it. Raises BadInput."""
+    try:
+        body = json.loads(await request.body(), parse_constant=_no_number)
+        json.dumps(body, ensure_ascii=False).encode()  # half a surrogate pair could be kept, but not sent back
+    except (ValueError, RecursionError):
+        raise BadInput("the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise BadInput("the body is not a JSON object")
+    missing = [name for name in names if name not in body]
+    if missing:
+        raise BadInput(f"the body has no {', '.join(missing)}")
+    return body
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(name)  # NaN and Infinity, which JSON does not have
 
 
 def _error(status: int, text: str) -> Response:
@@ -88,7 +116,7 @@ async def _status(request: Request, control: Control) -> Response:
             "account_id": control.state.identity.account_id,
             "edge_running": control.edge.running,
             "calls_up": control.switchboard.up(),
-            "readback_alive": control.readback is not None and control.readback.alive(),
+            "readback": control.readback.state if control.readback else "down",
             "pbx_alive": control.pbx is not None and control.pbx.alive(),
         }
     )
@@ -107,15 +135,31 @@ async def _reset(request: Request, control: Control) -> Response:
 
 
 async def _exchanges(request: Request, control: Control) -> Response:
-    return JSONResponse(control.state.exchanges(int(request.query_params.get("since", "0"))))
+    since = request.query_params.get("since", "0")
+    if not (since.isascii() and since.isdigit() and len(since) <= 15):
+        raise BadInput("since is not the id of an exchange (a whole number)")
+    return JSONResponse(control.state.exchanges(int(since)))
 
 
 async def _sip_events(request: Request, control: Control) -> Response:
-    wanted, since = request.query_params.get("call_id"), request.query_params.get("since")
+    wanted, since = request.query_params.get("call_id"), _moment(request.query_params.get("since"))
     call = find_call(control.state, wanted) if wanted else None
     sip_call_id = call.get("sipCallId", "") if call is not None else wanted
-    events = control.edge.trace.events(sip_call_id, datetime.fromisoformat(since) if since else None)
+    events = control.edge.trace.events(sip_call_id, since)
     return JSONResponse([{**asdict(event), "at": event.at.isoformat()} for event in events])
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Raises BadInput for what is no time, or one without its zone."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise BadInput("since is not a time with a zone, such as 2026-11-23T09:00:00+00:00")
+    return moment
 
 
 async def _calls(request: Request, control: Control) -> Response:
@@ -130,7 +174,8 @@ async def _deliveries(request: Request, control: Control) -> Response:
 
 async def _audio(request: Request, control: Control) -> Response:
     call_id, direction = request.path_params["call_id"], request.path_params["direction"]
-    data = control.switchboard.audio_of(call_id, direction)
+    known = direction in ("sent", "heard") and len(call_id) <= 100  # longer is no file name
+    data = control.switchboard.audio_of(call_id, direction) if known else None
     return _error(404, f"there is no audio of {call_id}") if data is None else Response(data, media_type="audio/wav")
 
 
@@ -152,7 +197,9 @@ async def _switches(request: Request, control: Control) -> Response:
 
 
 async def _set_switch(request: Request, control: Control) -> Response:
-    name, value = request.path_params["name"], str((await request.json())["value"])
+    name, value = request.path_params["name"], (await _body(request, "value"))["value"]
+    if not isinstance(value, str):
+        raise BadInput("the value of a switch is text")
     wrong = check_value(name, value)
     if wrong is not None:
         return _error(400, wrong)
@@ -165,7 +212,7 @@ async def _get_note(request: Request, control: Control) -> Response:
 
 
 async def _put_note(request: Request, control: Control) -> Response:
-    control.state.put_note(request.path_params["key"], (await request.json())["value"])
+    control.state.put_note(request.path_params["key"], (await _body(request, "value"))["value"])
     return JSONResponse({})
 
 
@@ -177,11 +224,16 @@ async def _pbx(request: Request, control: Control) -> Response:
 async def _start_pbx(request: Request, control: Control) -> Response:
     if control.pbx is not None and control.pbx.alive():
         return _error(409, f"a PBX is running already, pid {control.pbx.pid}")
-    wanted = await request.json()
+    wanted = await _body(request, "argv", "env", "cwd", "log")
+    argv, env = wanted["argv"], wanted["env"]
+    if not isinstance(argv, list) or not argv or not isinstance(env, dict):
+        raise BadInput("argv is not a list with a program in it, or env is not an object")
+    if not all(isinstance(text, str) for text in [*argv, *env.values(), wanted["cwd"], wanted["log"]]):
+        raise BadInput("argv, env, cwd and log hold something else than text")
     try:
-        control.pbx = Child("pbx", wanted["argv"], wanted["env"], Path(wanted["cwd"]), Path(wanted["log"]))
-    except OSError as error:
-        return _error(400, f"{wanted['argv'][0]} could not be started: {error}")
+        control.pbx = Child("pbx", argv, env, Path(wanted["cwd"]), Path(wanted["log"]))
+    except (OSError, ValueError) as error:  # ValueError: a zero byte, or "=" in a name
+        raise BadInput(f"{argv[0]} could not be started: {error}") from error
     return JSONResponse({"pid": control.pbx.pid})
 
 

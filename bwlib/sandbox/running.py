@@ -14,22 +14,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import uvicorn
 
 from bwlib.sandbox.app import build_app
-from bwlib.sandbox.children import Child
 from bwlib.sandbox.control_api import Control
 from bwlib.sandbox.edge import Edge
 from bwlib.sandbox.home import write_private
+from bwlib.sandbox.log_limit import WINDOW_S, LogLimit
+from bwlib.sandbox.readback_keeper import ReadbackKeeper
 from bwlib.sandbox.state import State, timestamp
 from bwlib.sandbox.switchboard import Switchboard
 from bwlib.sandbox.webhooks import WebhookSender
 
 log = logging.getLogger("bwlib.sandbox")
 HTTP_HOST = "127.0.0.1"
-_READBACK_PATIENCE_S = 10.0
 
 
 class _Server(uvicorn.Server):
@@ -53,7 +52,7 @@ class Activity:
 class Running:
     """The parts of a sandbox, put together. `begin()` makes it answer, `finish()` ends all of it."""
 
-    def __init__(self, state: State, readback: Child, http_port: int, edge_port: int) -> None:
+    def __init__(self, state: State, readback: ReadbackKeeper, http_port: int, edge_port: int) -> None:
         self.state = state
         self.readback = readback
         self.directory = state.directory
@@ -82,6 +81,7 @@ class Running:
             )
         )
         self.serving: asyncio.Task[None] | None = None
+        self.keeping: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
         """Listen everywhere, then write state.json: whoever finds it finds everything up."""
@@ -90,11 +90,9 @@ class Running:
         except OSError as error:
             raise SystemExit(f"the SIP edge's port cannot be used: {error.strerror}") from error
         self.serving = asyncio.create_task(self.server.serve(sockets=[self.listener]))
-        answered = await _readback_state(self.directory, self.readback)
-        if answered and answered.get("ca_file"):
-            self.sender.trust(Path(answered["ca_file"]))
-        write_private(self.directory / "state.json", json.dumps(self._described(answered)))
-        write_private(self.directory / "ports.json", json.dumps(self._ports(answered)))
+        await self.readback.wait_until_up()
+        self._describe()
+        self.keeping = asyncio.create_task(self.readback.keep(self._describe))
         self.activity.touch()  # idle minutes count from here, however slow the start was
         log.info("ready: %s, SIP edge %s:%d", self.http_url, *self.edge.address)
 
@@ -110,10 +108,12 @@ class Running:
                 await asyncio.wait_for(self.stopping.wait(), left_s)
 
     async def finish(self) -> None:
+        if self.keeping is not None:
+            self.keeping.cancel()
         (self.directory / "state.json").unlink(missing_ok=True)
         await self.switchboard.close()
         await self.sender.close()  # first: readback waits for our connections to end
-        children = [child for child in (self.control.pbx, self.readback) if child is not None]
+        children = [child for child in (self.control.pbx, self.readback.child) if child is not None]
         for child in children:
             child.ask_to_stop()
         self.server.should_exit = True
@@ -125,15 +125,18 @@ class Running:
         self.state.close()
         log.info("ended")
 
-    def _ports(self, readback: dict[str, Any] | None) -> dict[str, int]:
-        ports = {"http": self.listener.getsockname()[1], "edge": self.edge.address[1]}
-        if readback:
-            ports["readback"] = urlsplit(readback["url"]).port or 0
-        return ports
+    def _describe(self) -> None:
+        """Write down how things are now: state.json for clients, ports.json for the next start."""
+        answered = self.readback.answered
+        if answered and answered.get("ca_file"):
+            self.sender.trust(Path(answered["ca_file"]))
+        write_private(self.directory / "state.json", json.dumps(self._described()))
+        ports = {"http": self.listener.getsockname()[1], "edge": self.edge.address[1], "readback": self.readback.port}
+        write_private(self.directory / "ports.json", json.dumps(ports))
 
-    def _described(self, readback: dict[str, Any] | None) -> dict[str, Any]:
+    def _described(self) -> dict[str, Any]:
         """state.json: everything a client of the sandbox must know."""
-        identity = self.state.identity
+        identity, readback = self.state.identity, self.readback.answered
         creds = {"user": identity.readback_user, "password": identity.readback_password}
         return {
             "pid": os.getpid(),
@@ -149,16 +152,27 @@ class Running:
         }
 
 
-async def supervise(state: State, readback: Child, idle_s: float, http_port: int, edge_port: int) -> None:
+async def supervise(
+    state: State, readback: ReadbackKeeper, limit: LogLimit, idle_s: float, http_port: int, edge_port: int
+) -> None:
     """Run everything until told to stop. Raises SystemExit when a port cannot be used."""
     running = Running(state, readback, http_port, edge_port)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, running.stopping.set)
+    counting = asyncio.create_task(_say_what_was_left_out(limit))
     try:
         await running.begin()
         await running.until_told_or_idle(idle_s)
     finally:
+        counting.cancel()
         await running.finish()
+        limit.say_left_out(all_of_them=True)
+
+
+async def _say_what_was_left_out(limit: LogLimit) -> None:
+    while True:
+        await asyncio.sleep(WINDOW_S)
+        limit.say_left_out()
 
 
 def _listen(port: int) -> socket.socket:
@@ -170,16 +184,3 @@ def _listen(port: int) -> socket.socket:
     except OSError as error:
         raise SystemExit(f"port {port} on {HTTP_HOST} cannot be used: {error.strerror}") from error
     return listener
-
-
-async def _readback_state(directory: Path, child: Child) -> dict[str, Any] | None:
-    """What readback wrote about itself once it listens; None when it ended or took too long (the log says so)."""
-    deadline = time.monotonic() + _READBACK_PATIENCE_S
-    while child.alive() and time.monotonic() < deadline:
-        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
-            loaded = json.loads((directory / "readback.json").read_text(encoding="utf-8"))
-            if isinstance(loaded, dict):
-                return loaded
-        await asyncio.sleep(0.02)
-    log.error("readback did not come up; see %s", directory / "readback.log")
-    return None

@@ -16,7 +16,10 @@ import sys
 from pathlib import Path
 
 from bwlib.sandbox.children import Child
+from bwlib.sandbox.environment import kept_environment
 from bwlib.sandbox.home import ports_of_last_time, read_state, sandbox_dir, try_lock, write_private
+from bwlib.sandbox.log_limit import LogLimit
+from bwlib.sandbox.readback_keeper import ReadbackKeeper
 from bwlib.sandbox.state import State
 
 _HTTP_HOST = "127.0.0.1"
@@ -33,6 +36,9 @@ def main() -> None:
     options = parser.parse_args()
     os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    limit = LogLimit()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(limit)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     directory = sandbox_dir(options.home)
     if try_lock(directory / "supervisor.lock") is None:
@@ -41,12 +47,14 @@ def main() -> None:
     _raise_file_limit()
     state = State(directory / "sandbox.db")
     ports = ports_of_last_time(directory)
-    readback = _start_readback(directory, state, free_again(_HTTP_HOST, ports.get("readback", 0), socket.SOCK_STREAM))
+    port = free_again(_HTTP_HOST, ports.get("readback", 0), socket.SOCK_STREAM)
+    child = _start_readback(directory, state, port)
     from bwlib.sandbox.running import supervise  # after readback's start: both import for half a second, side by side
 
     http_port = options.http_port or free_again(_HTTP_HOST, ports.get("http", 0), socket.SOCK_STREAM)
     edge_port = options.edge_port or free_again(_EDGE_HOST, ports.get("edge", 0), socket.SOCK_DGRAM)
-    asyncio.run(supervise(state, readback, options.idle_minutes * 60, http_port, edge_port))
+    readback = ReadbackKeeper(directory, child, lambda port: _start_readback(directory, state, port))
+    asyncio.run(supervise(state, readback, limit, options.idle_minutes * 60, http_port, edge_port))
 
 
 def _start_readback(directory: Path, state: State, port: int) -> Child:
@@ -59,7 +67,7 @@ def _start_readback(directory: Path, state: State, port: int) -> Child:
     argv = [sys.executable, "-m", "bwlib.readback", "--host", _HTTP_HOST, "--port", str(port), "--tls", "auto"]
     argv += ["--state-file", str(directory / "readback.json"), "--store", str(store)]
     argv += ["--user", state.identity.readback_user, "--password-ref", f"file:{password_file}"]
-    return Child("readback", argv, os.environ, directory, directory / "readback.log")
+    return Child("readback", argv, kept_environment(os.environ), directory, directory / "readback.log")
 
 
 def free_again(host: str, port: int, kind: int) -> int:

@@ -199,7 +199,7 @@ def _judge(proof: CallProof, threshold: float) -> None:
         raise NotAsExpected(
             "compare what the phone heard with what the application said",
             f"correlation {proof.heard_by_phone.correlation:.4f}, wanted at least {threshold:g}",
-            "listen to audio/ in the record; look for lost RTP, a codec other than G.711, one-way or far too faint audio",
+            "listen to audio/ in the record; look for lost RTP, another codec than G.711, one-way or faint audio",
         )
     if proof.heard_by_bandwidth is not None and proof.heard_by_bandwidth.correlation < threshold:
         raise NotAsExpected(

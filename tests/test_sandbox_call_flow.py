@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
+import signal
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from sandbox_world import ASIDE_S, Pbx, World, callbacks, eventually
 
 from bwlib.errors import BwlibError
 from bwlib.readback_client import Readback
+from bwlib.sandbox import control
 from bwlib.sip.media import Media
 
 BY = "<Response><Hangup/></Response>"
@@ -160,6 +164,28 @@ def test_readback_is_reached_through_tls_and_its_challenge_and_reads_the_number_
     taken = [webhook for webhook in webhooks if webhook.authenticated]
     assert [webhook.event_type for webhook in taken] == ["initiate", "gather"]
     assert taken[1].body["digits"] == "4"
+
+
+def test_a_readback_that_was_started_again_gets_its_webhooks(world):
+    """It comes back at the same place, with another certificate."""
+    address = world.sandbox.readback
+    pid = json.loads((world.sandbox.directory / "readback.json").read_text())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: world.sandbox.status()["readback"] != "up")
+    eventually(lambda: world.sandbox.status()["readback"] == "up")
+    creds = f"<UserId>{address.user}</UserId><Password>{address.password.get_secret_value()}</Password>"
+    realm = world.realm("acme")
+    world.credential(realm, "pbx", world.application(f"{address.url}/initiate", CallbackCreds=creds))
+
+    async def play() -> None:
+        async with Pbx(world, realm[1]) as pbx:
+            call, media = await pbx.talk()
+            await call.hang_up()
+            await media.close()
+
+    asyncio.run(play())
+    assert 200 in statuses(world, "initiate")
+    world.sandbox = control.start(world.home)  # whoever comes next has its new token
 
 
 def readback_credentials(world: World) -> dict[str, str]:

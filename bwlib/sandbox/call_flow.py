@@ -60,6 +60,7 @@ class CallFlow:
         self._work: asyncio.Task[NextEvent | None] | None = None
         self.leg: CallLeg | None = None
         self._failure: CallFailed | None = None
+        self._told_the_end = False
 
     # ---------------------------------------------------------------- from outside
 
@@ -105,6 +106,16 @@ class CallFlow:
             await self.leg.reject(self._reject_status())
         else:
             await self.leg.hang_up()
+
+    async def break_off(self) -> None:
+        """The sandbox itself failed in the middle of this call: end it with cause `error`, and tell the application."""
+        self._failure = CallFailed("error", "the sandbox failed; its log says why")
+        try:
+            await self.hang_up()
+        except Exception:
+            log.exception("call %s could not be hung up", self.call_id)
+        if not self._told_the_end:
+            await self._finish(self.leg)
 
     # ---------------------------------------------------------------- the conversation
 
@@ -211,7 +222,8 @@ class CallFlow:
         end = {"endTime": timestamp(time.time()), "disconnectCause": cause, "errorMessage": message or None}
         self._update(state="disconnected", **end, errorId=new_id() if message else None)
         if leg is not None:
-            self._keep_audio(self.call_id, leg)
+            self._try_to_keep_audio(leg)
+        self._told_the_end = True
         if self._plan.disconnect is None:
             return
         event = self._event("disconnect")
@@ -220,6 +232,12 @@ class CallFlow:
         if leg is not None and leg.sip_response_code is not None:
             event["sipResponseCode"] = leg.sip_response_code
         await self._sender.tell(event, self._plan.disconnect, self._plan.callback_timeout_s)
+
+    def _try_to_keep_audio(self, leg: CallLeg) -> None:
+        try:
+            self._keep_audio(self.call_id, leg)
+        except Exception:  # a full disk must not cost the application its disconnect
+            log.exception("the audio of call %s is lost", self.call_id)
 
     def _cause(self, leg: CallLeg | None) -> tuple[str, str | None]:
         if self._failure is not None:

@@ -99,7 +99,7 @@ class Switchboard:
             await running
         except Exception:
             log.exception("call %s broke", flow.call_id)
-            await flow.hang_up()
+            await flow.break_off()
         finally:
             self._flows.pop(flow.call_id, None)
 

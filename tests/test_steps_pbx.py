@@ -142,6 +142,17 @@ def test_somebody_elses_that_cannot_be_read_is_refused_too(
 
 
 @EACH
+def test_a_plan_does_not_promise_what_the_pbx_would_refuse(
+    pbx: MemoryPbx, kind: Any, wanted: Any, other: Any, field: str
+) -> None:
+    pbx.refusal = PbxRefused("write it", "it belongs to the site south", "choose another name")
+    for attempt in (plan_on_pbx, ensure_on_pbx):
+        with pytest.raises(PbxRefused, match="the site south"):
+            attempt(pbx, kind, wanted)
+    assert pbx.wrote == []
+
+
+@EACH
 def test_somebody_elses_with_just_these_settings_is_good(
     pbx: MemoryPbx, kind: Any, wanted: Any, other: Any, field: str
 ) -> None:

@@ -3,50 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from asterisk_site import (
+    EDGE_HOST,
+    LIMIT_S,
+    NUMBER,
+    PHONE,
+    PHONE_HOST,
+    REALM,
+    STRANGER_HOST,
+    Edge,
+    Site,
+    at_site,
+    from_bandwidth,
+    over,
+    ring_and_answer,
+)
 from peers import asterisk
 from pydantic import SecretStr
 
 from bwlib.heard import find
-from bwlib.models import Extension, OutboundRoute, SipEvent, Trunk
 from bwlib.pbx.ami import Ami
-from bwlib.pbx.asterisk import AsteriskPbx
 from bwlib.sandbox import pbx as stage_of
-from bwlib.sip.agent import Agent, IncomingCall, OutboundCall
-from bwlib.sip.digest import Credentials, DigestServer, ha1
+from bwlib.sip.agent import Agent
+from bwlib.sip.digest import Credentials
 from bwlib.sip.media import Media
-from bwlib.sip.message import Request, parse_message
-from bwlib.sip.sdp import negotiate, offer
+from bwlib.sip.message import parse_message
+from bwlib.sip.sdp import offer
 
 pytestmark = pytest.mark.peer
-
-REALM = "acme-1a2b3c.auth.bandwidth.test"
-NUMBER = "+19195550100"
-PASSWORD = SecretStr("p;a=>ss")
-PHONE = Credentials("101", SecretStr("phone-secret"))
-LIMIT_S = 20
-
-
-def bindable(host: str) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((host, 0))
-        except OSError:
-            return False
-    return True
-
-
-EDGE_HOST, PHONE_HOST, STRANGER_HOST = (
-    host if bindable(host) else "127.0.0.1" for host in ("127.0.0.2", "127.0.0.3", "127.0.0.4")
-)
 
 
 @pytest.fixture(scope="module")
@@ -55,117 +43,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stage_of.PbxStag
     process = stage_of.start(stage)
     yield stage
     stage_of.stop(process)
-
-
-def in_words(remote_sdp: str) -> str:
-    """An answer without media behind it, for calls in which nothing is said."""
-    return negotiate(remote_sdp, EDGE_HOST, 40000, ("PCMU",)).answer
-
-
-@dataclass
-class Edge:
-    """Stands in for Bandwidth: 407, checks the digest, then does what `final` says (200 answers, else rejects)."""
-
-    final: int = 200
-    media: Media | None = None
-    password: str = PASSWORD.get_secret_value()
-    digest: DigestServer = field(default_factory=DigestServer)
-    events: list[SipEvent] = field(default_factory=list)
-    invites: list[Request] = field(default_factory=list)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def on_event(self, event: SipEvent) -> None:
-        self.events.append(event)
-        self.news.set()
-
-    async def on_invite(self, call: IncomingCall) -> None:
-        self.invites.append(call.request)
-        value = call.request.headers.get("Proxy-Authorization")
-        stored = ha1("acme-user", REALM, self.password)
-        if value is None or not self.digest.check(call.request, value, lambda user, realm: stored, realm=REALM).ok:
-            call.challenge("Proxy-Authenticate", self.digest.challenge(REALM))
-        elif self.final == 200:
-            call.answer(self.media.answer(call.remote_sdp) if self.media else in_words(call.remote_sdp))
-        elif self.final:
-            call.reject(self.final)
-
-    def wire(self) -> list[str]:
-        """What passed between PBX and edge: methods and statuses, in order, repeats and 100 left out."""
-        lines = [event.text.split("\r\n", 1)[0].split() for event in self.events]
-        words = [line[1] if line[0] == "SIP/2.0" else line[0] for line in lines]
-        return [word for before, word in itertools.pairwise(["", *words]) if word not in ("100", before)]
-
-    async def seen(self, count: int, word: str) -> None:
-        """Until `word` passed that often."""
-        async with asyncio.timeout(LIMIT_S):
-            while self.wire().count(word) < count:
-                self.news.clear()
-                await self.news.wait()
-
-
-@dataclass
-class Site:
-    pbx: AsteriskPbx
-    stage: stage_of.PbxStage
-    edge: Edge
-    edge_agent: Agent
-    phone: Agent
-
-    def dial(self, number: str, sdp: str = "") -> OutboundCall:
-        return self.phone.invite(
-            f"sip:{number}@{self.stage.sip[0]}:{self.stage.sip[1]}",
-            from_uri=f"sip:101@{self.stage.sip[0]}",
-            sdp=sdp or offer(PHONE_HOST, 40002),
-            credentials=PHONE,
-        )
-
-
-async def over(call: OutboundCall) -> None:
-    """Until the call was answered or ended."""
-    events = [asyncio.ensure_future(event.wait()) for event in (call.answered, call.ended)]
-    async with asyncio.timeout(LIMIT_S):
-        await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
-
-
-async def ring_and_answer(call: IncomingCall) -> None:
-    call.ring()
-    call.answer(negotiate(call.remote_sdp, PHONE_HOST, 40002, ("PCMU",)).answer)
-
-
-@asynccontextmanager
-async def a_site(stage: stage_of.PbxStage, edge: Edge) -> AsyncIterator[Site]:
-    """Edge and registered phone up, the PBX configured for both."""
-    edge_agent = Agent(EDGE_HOST, on_invite=edge.on_invite, on_event=edge.on_event)
-    phone = Agent(PHONE_HOST, on_invite=ring_and_answer)
-    await edge_agent.start()
-    await phone.start()
-    pbx = AsteriskPbx(stage.config_dir, stage.ami_host, stage.ami_port, stage.ami_user, stage.ami_secret)
-    proxy = f"{EDGE_HOST}:{edge_agent.address[1]}"
-    pbx.put_trunk(
-        Trunk("bandwidth", REALM, "acme-user", PASSWORD, NUMBER, REALM, outbound_proxy=proxy,
-              bandwidth_ips=(EDGE_HOST,), inbound_extension="101")
-    )  # fmt: skip
-    pbx.put_route(OutboundRoute("us", "NXXNXXXXXX", "+1", "bandwidth", NUMBER))
-    pbx.put_extension(Extension("101", PHONE.password, "us", "Front desk"))
-    pbx.apply()
-    registered = await phone.register(stage.sip, "101", PHONE)
-    assert registered.status == 200
-    try:
-        yield Site(pbx, stage, edge, edge_agent, phone)
-    finally:
-        await phone.register(stage.sip, "101", PHONE, expires_s=0)
-        await phone.stop()
-        await edge_agent.stop()
-
-
-def at_site(
-    stage: stage_of.PbxStage, edge: Callable[[], Edge], do: Callable[[Site], Coroutine[Any, Any, None]]
-) -> None:
-    async def run() -> None:
-        async with a_site(stage, edge()) as site:
-            await do(site)
-
-    asyncio.run(run())
 
 
 # ---------------------------------------------------------------- out
@@ -256,6 +133,29 @@ def test_a_number_without_a_route_is_a_404_and_leaves_nothing(stage: stage_of.Pb
     at_site(stage, Edge, do)
 
 
+@pytest.mark.parametrize("dialled", ["919-555-0123", "+1-919-555-0123"])
+def test_what_a_pattern_passes_over_does_not_reach_the_realm(stage: stage_of.PbxStage, dialled: str) -> None:
+    async def do(site: Site) -> None:
+        call = site.dial(dialled)
+        await over(call)
+        assert call.status == 200
+        await call.hang_up()
+        assert {invite.uri.partition("@")[0] for invite in site.edge.invites} == {"sip:+19195550123"}
+
+    at_site(stage, Edge, do)
+
+
+@pytest.mark.parametrize("dialled", ["9195550123%26PJSIP%2F800", "919555012%26", "9195550123%40office"])
+def test_what_is_no_number_does_not_leave(stage: stage_of.PbxStage, dialled: str) -> None:
+    async def do(site: Site) -> None:
+        call = site.dial(dialled)
+        await over(call)
+        assert call.status in (400, 404)
+        assert site.edge.events == []
+
+    at_site(stage, Edge, do)
+
+
 def test_hanging_up_while_it_rings_cancels_the_trunk_leg(stage: stage_of.PbxStage) -> None:
     async def do(site: Site) -> None:
         call = site.dial("9195550123")
@@ -269,14 +169,6 @@ def test_hanging_up_while_it_rings_cancels_the_trunk_leg(stage: stage_of.PbxStag
 
 
 # ---------------------------------------------------------------- in
-
-
-async def from_bandwidth(site: Site, agent: Agent, user: str) -> OutboundCall:
-    sip = site.stage.sip
-    call = agent.invite(f"sip:{user}@{sip[0]}:{sip[1]}", from_uri=f"sip:{NUMBER}@{EDGE_HOST}",
-                        sdp=offer(EDGE_HOST, 40000))  # fmt: skip
-    await over(call)
-    return call
 
 
 def test_a_call_from_bandwidth_rings_the_extension(stage: stage_of.PbxStage) -> None:

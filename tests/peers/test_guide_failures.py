@@ -197,9 +197,9 @@ def test_an_unknown_parameter_is_refused_before_anything_is_sent(site: Path, hom
 def test_undo_removes_what_was_made_and_leaves_what_was_there(home: Path) -> None:
     path = home / "undo" / "site.toml"
     start_site(path, name="undoes")
+    run = opened(path)
     client = sandbox_client(home)
     there = client.create_application(Application("Somebody's", "https://example.com/theirs"))
-    run = opened(path)
     before = run.on.pbx().snapshot()
     run.application()
     run.sip_credential(run.realm())

@@ -93,7 +93,7 @@ class Run:
         return self.step(
             "application",
             lambda: steps.plan_application(client, wanted),
-            lambda: steps.ensure_application(client, wanted),
+            lambda: steps.ensure_application(client, wanted, on_created=self._created("application", steps.TITLE)),
         ).found
 
     def callback(self) -> None:
@@ -133,7 +133,12 @@ class Run:
             "realm",
             lambda: steps.plan_realm(client, wanted.name, wanted.description),
             lambda: steps.ensure_realm(
-                client, wanted.name, wanted.description, timeout_s=wanted.wait_s, tell=show.show_progress
+                client,
+                wanted.name,
+                wanted.description,
+                timeout_s=wanted.wait_s,
+                tell=show.show_progress,
+                on_created=self._created("realm", steps.TITLE),
             ),
         ).found
 
@@ -152,7 +157,13 @@ class Run:
             if not write:
                 return steps.plan_sip_credential(client, realm, table.username, password, application)
             return steps.ensure_sip_credential(
-                client, realm, table.username, password, application, rotate=table.rotate
+                client,
+                realm,
+                table.username,
+                password,
+                application,
+                rotate=table.rotate,
+                on_created=self._created("sip_credential", steps.TITLE),
             )
 
         return self.step("sip_credential", lambda: go(write=False), lambda: go(write=True)).found
@@ -319,6 +330,15 @@ class Run:
             **facts,
         )
         show.show_outcome(outcome, status, elapsed_s)
+
+    def _created(self, name: str, title: str) -> Callable[[object], None]:
+        """A listener that writes a creation down at once: what comes after it may fail, and undo must still know."""
+        return lambda made: self._write(
+            "created", step=name, title=title, object=show.object_facts(made), account=self.on.account_id
+        )
+
+    def _write(self, kind: str, **facts: object) -> None:
+        self.record.journal.append(kind, notebook=self.notebook, **facts)
 
     def _write_failure(self, name: str, error: BaseException, elapsed_s: float, exchanges: list[str]) -> None:
         said = (

@@ -48,10 +48,12 @@ def created_objects(run: Run, record: str | None = None) -> dict[str, list[dict[
     is_here = _on_this_pbx(run)
     for folder in run_folders(run.settings.runs_dir):
         for line in read_lines(folder / "journal.jsonl"):
-            if line["kind"] != "step" or line.get("account") != run.on.account_id:
+            if line["kind"] not in ("step", "created") or line.get("account") != run.on.account_id:
                 continue
-            step, action = line["step"], line.get("action")
+            step, action = line["step"], line.get("action", line["kind"])
             if step in created and action == "created" and record in (None, folder.name) and is_here(line):
+                # Written down twice when all went well: at once, and as the step's outcome.
+                created[step][:] = [other for other in created[step] if not _is_same(step, other, line)]
                 created[step].append({**line, "run": folder.name, "as_left": line["object"]})
             elif step in KINDS and action == "updated" and is_here(line):
                 for other in created[step]:
@@ -61,6 +63,11 @@ def created_objects(run: Run, record: str | None = None) -> dict[str, list[dict[
                 made = created.get(step.removeprefix("undo "), [])
                 made[:] = [other for other in made if not _is_undone_by(other, line)]
     return created
+
+
+def _is_same(step: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    key = NAMED_BY[step] if step in KINDS else "id"
+    return bool(one["object"].get(key) == other["object"].get(key))
 
 
 def undo_site(run: Run, record: str | None = None) -> list[Outcome[Any]]:

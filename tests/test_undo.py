@@ -224,3 +224,21 @@ def test_nothing_to_undo_is_a_line_of_the_journal(runs: Path, pbx: MemoryPbx, wr
         assert undo_site(run) == []
         line = last_step(run)
         assert (line["step"], line["action"], line["note"]) == ("undo", "unchanged", "nothing to undo")
+
+
+def test_what_was_created_by_a_step_that_failed_afterwards_is_known_to_undo(runs: Path) -> None:
+    record = start_run(runs, Redactor())
+    record.journal.append(
+        "created", step="realm", title="Realm", account="9900000", object={"id": "7", "fqdn": "late-1a.example"}
+    )
+    record.journal.append("step", step="realm", status="failed", error="StillPending")
+    created = created_objects(FakeRun(runs, MemoryPbx()))
+    assert [line["object"]["id"] for line in created["realm"]] == ["7"]
+
+
+def test_what_was_written_down_at_once_and_as_an_outcome_is_one_object(runs: Path) -> None:
+    record = start_run(runs, Redactor())
+    thing = {"id": "7", "fqdn": "x-1a.example"}
+    record.journal.append("created", step="realm", title="Realm", account="9900000", object=thing)
+    made(record, "realm", **thing)
+    assert len(created_objects(FakeRun(runs, MemoryPbx()))["realm"]) == 1

@@ -46,20 +46,30 @@ def must_match(what: str, faults: tuple[Difference, ...], do_next: str) -> None:
         raise NotAsExpected(f"check {what}", text, do_next)
 
 
-def create_or_find(create: Callable[[], T], find: Callable[[], T | None]) -> tuple[T, str]:
+def tell_nobody(made: object) -> None:
+    """The default listener of a create."""
+
+
+def create_or_find(
+    create: Callable[[], T], find: Callable[[], T | None], on_created: Callable[[T], None] = tell_nobody
+) -> tuple[T, str]:
     """Create something once. When no answer came, look instead of sending it again.
 
+    on_created is told at once, before anything is read back: what comes after may fail, and undo must know of it.
     Returns the object and a note, empty unless the object was found by looking.
     """
     try:
-        return create(), ""
+        made = create()
     except Unavailable as error:
         if not error.may_have_arrived:
             raise
         found = find()
         if found is None:
             raise
+        on_created(found)
         return found, "no answer came to the create; it was found by looking"
+    on_created(made)
+    return made, ""
 
 
 def is_absent(error: Refused) -> bool:

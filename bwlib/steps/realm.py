@@ -13,7 +13,7 @@ from collections.abc import Callable
 from bwlib.bandwidth.client import Client
 from bwlib.errors import NotAsExpected, Refused, StillPending
 from bwlib.models import Difference, Outcome, Realm
-from bwlib.steps.compare import create_or_find, is_absent
+from bwlib.steps.compare import create_or_find, is_absent, tell_nobody
 
 TITLE = "Realm"
 _POLL_S = 0.5
@@ -49,7 +49,13 @@ def plan_realm(client: Client, name: str, description: str) -> Outcome[Realm]:
 
 
 def ensure_realm(
-    client: Client, name: str, description: str, *, timeout_s: float = 60, tell: Tell = _say_nothing
+    client: Client,
+    name: str,
+    description: str,
+    *,
+    timeout_s: float = 60,
+    tell: Tell = _say_nothing,
+    on_created: Callable[[Realm], None] = tell_nobody,
 ) -> Outcome[Realm]:
     """Make sure the account has an ACTIVE realm of this name, waiting at most `timeout_s` seconds for it.
 
@@ -60,7 +66,9 @@ def ensure_realm(
     plan = plan_realm(client, name, description)
     note = ""
     if plan.found is None:
-        made, note = create_or_find(lambda: client.create_realm(name, description), lambda: find_realm(client, name))
+        made, note = create_or_find(
+            lambda: client.create_realm(name, description), lambda: find_realm(client, name), on_created
+        )
     else:
         made = plan.found
         if plan.action == "planned":

@@ -6,13 +6,15 @@ Source: dev.bandwidth.com/docs/account/sipRegistrar (read 2026-11-23).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pydantic import SecretStr
 
 from bwlib.bandwidth.client import Client
 from bwlib.bandwidth.wire import hash1
 from bwlib.errors import NotAsExpected, Refused
 from bwlib.models import Application, Difference, Outcome, Realm, SipCredential
-from bwlib.steps.compare import create_or_find, is_absent
+from bwlib.steps.compare import create_or_find, is_absent, tell_nobody
 
 TITLE = "SIP credential"
 
@@ -52,6 +54,7 @@ def ensure_sip_credential(
     application: Application,
     *,
     rotate: bool = False,
+    on_created: Callable[[SipCredential], None] = tell_nobody,
 ) -> Outcome[SipCredential]:
     """Make sure the realm has this credential, bound to the application, with this password; read it back.
 
@@ -67,6 +70,7 @@ def ensure_sip_credential(
         made, note = create_or_find(
             lambda: client.create_sip_credential(realm, username, password, application.id),
             lambda: find_sip_credential(client, realm, username),
+            on_created,
         )
     else:
         made = plan.found

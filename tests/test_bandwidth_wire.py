@@ -128,6 +128,7 @@ def test_every_documented_way_to_say_an_empty_list_is_empty(read: Reader, body: 
     [
         "<html><body><form action='/login'/></body></html>",
         "<a><b/></a>",
+        "<a><ApplicationList/><Realms/><SipCredentials/></a>",
         "<Realms/>",
         "<ApplicationProvisioningResponse><Problem/></ApplicationProvisioningResponse>",
         "<RealmsResponse><ResponseStatus><Description>later</Description></ResponseStatus></RealmsResponse>",

@@ -10,10 +10,10 @@ import pytest
 
 from bwlib import calling
 from bwlib.errors import NotAsExpected
-from bwlib.models import Application, Heard
+from bwlib.models import Heard
 from bwlib.readback_clip import clip_pcm, voice_pcm
 from bwlib.settings import TestTable
-from bwlib.steps.calls import CallProof, _expect, _judge, callback_url
+from bwlib.steps.calls import CallProof, _expect, _judge
 
 GOOD = CallProof(
     direction="inbound",
@@ -76,19 +76,6 @@ def test_a_field_as_wanted_is_fine_and_another_is_named_with_both_values() -> No
 def test_a_field_that_is_missing_or_of_another_kind_is_not_as_wanted(found: object) -> None:
     with pytest.raises(NotAsExpected):
         _expect("digits", found, "4", "DTMF")
-
-
-@pytest.mark.parametrize(
-    ("initiated", "wanted"),
-    [
-        ("https://app.example/initiate", "https://app.example/answer"),
-        ("https://app.example/voice/initiate", "https://app.example/voice/answer"),
-        ("https://app.example/voice", "https://app.example/voice/answer"),
-        ("https://app.example/", "https://app.example/answer"),
-    ],
-)
-def test_the_other_callback_urls_stand_beside_the_first(initiated: str, wanted: str) -> None:
-    assert callback_url(Application("a", initiated), "answer") == wanted
 
 
 def test_the_phone_says_something_else_than_what_it_listens_for() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from bwlib.bandwidth.client import Client
 from bwlib.errors import NotAsExpected, StepError
-from bwlib.models import Application, CallRequest, Heard, Webhook
+from bwlib.models import CallRequest, Heard, Webhook
 from bwlib.phone import Phone, PhoneCall
 from bwlib.readback_client import Readback
 
@@ -218,9 +218,3 @@ def _judge(proof: CallProof, threshold: float) -> None:
 def _expect(what: str, found: object, wanted: str, where: str) -> None:
     if found != wanted:
         raise NotAsExpected(f"check `{what}` in the webhook", f"it is {found!r}, wanted {wanted!r}", f"check {where}")
-
-
-def callback_url(application: Application, path: str) -> str:
-    """A URL of the application under test beside its call-initiated URL (…/initiate -> …/answer)."""
-    base = application.call_initiated_url
-    return base.rpartition("/")[0] + "/" + path if base.endswith("/initiate") else base.rstrip("/") + "/" + path

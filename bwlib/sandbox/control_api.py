@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from bwlib.sandbox.calls import all_calls, find_call
 from bwlib.sandbox.children import Child
+from bwlib.sandbox.conversations import deliveries
 from bwlib.sandbox.edge import Edge
 from bwlib.sandbox.state import State, timestamp
 from bwlib.sandbox.switchboard import Switchboard
@@ -123,9 +124,7 @@ async def _calls(request: Request, control: Control) -> Response:
 
 
 async def _deliveries(request: Request, control: Control) -> Response:
-    wanted = request.query_params.get("call_id")
-    rows = control.state.all("select * from deliveries where ? is null or call_id = ? order by id", wanted, wanted)
-    return JSONResponse([dict(row) for row in rows])
+    return JSONResponse(deliveries(control.state, request.query_params.get("call_id")))
 
 
 async def _audio(request: Request, control: Control) -> Response:

@@ -32,11 +32,18 @@ create table if not exists recordings (
 create table if not exists deliveries (
     id integer primary key autoincrement, at text not null, call_id text not null, event text not null,
     url text not null, attempt integer not null, status integer, error text);
+create table if not exists delivery_bodies (
+    delivery_id integer primary key, call_id text not null, body text not null, answer text not null);
+create table if not exists verbs (
+    id integer primary key autoincrement, at text not null, call_id text not null, verb text not null);
 create table if not exists exchanges (
     id integer primary key autoincrement, at text not null, method text not null, path text not null,
     status integer not null, request_body text not null, response_body text not null);
 """
-_OBJECTS = ("applications", "realms", "sip_credentials", "calls", "recordings", "deliveries", "exchanges", "switches")
+_OBJECTS = (
+    *("applications", "realms", "sip_credentials", "calls", "recordings", "deliveries", "delivery_bodies", "verbs"),
+    *("exchanges", "switches"),
+)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from bwlib.sandbox.state import State, timestamp
+from bwlib.sandbox.conversations import add_delivery
+from bwlib.sandbox.state import State
 
 log = logging.getLogger(__name__)
 DEFAULT_TIMEOUT_S = 15.0
@@ -118,31 +119,22 @@ class WebhookSender:
         return response.content
 
     async def _attempt(self, event: Mapping[str, Any], target: Target, attempt: int, timeout_s: float) -> Reply:
-        status, error = None, None
+        status, error, answer = None, None, ""
         try:
             _check_loopback(target.url)
             response = await self._challenged(_request(event, target), target, timeout_s)
-            status = response.status_code
+            status, answer = response.status_code, response.text[:MAX_ANSWER_BYTES]
             if not response.is_success:
                 error = f"the answer was {status}"
                 if status == 401:
                     error = _why_unauthorized(response, target)
                 raise Undeliverable(error)
-            return Reply(status, response.text[:MAX_ANSWER_BYTES], target.url)
+            return Reply(status, answer, target.url)
         except (Undeliverable, httpx.HTTPError) as failure:
             error = _reason(failure)
             raise
         finally:
-            self._state.run(
-                "insert into deliveries (at, call_id, event, url, attempt, status, error) values (?, ?, ?, ?, ?, ?, ?)",
-                timestamp(),
-                event["callId"],
-                event["eventType"],
-                target.url,
-                attempt,
-                status,
-                error,
-            )
+            add_delivery(self._state, event, target.url, attempt, status, error, answer)
 
     async def _challenged(self, request: httpx.Request, target: Target, timeout_s: float) -> httpx.Response:
         client = self._opened()

@@ -101,10 +101,15 @@ async def _down(request: Request, control: Control) -> Response:
 
 
 async def _reset(request: Request, control: Control) -> Response:
+    await reset(control)
+    return JSONResponse({})
+
+
+async def reset(control: Control) -> None:
+    """End every call, forget every object, log and switch."""
     await control.switchboard.close()
     control.edge.trace.clear()
     control.state.reset()
-    return JSONResponse({})
 
 
 async def _exchanges(request: Request, control: Control) -> Response:

@@ -29,6 +29,10 @@ class SipTrace:
     def clear(self) -> None:
         self._messages.clear()
 
+    def call_ids(self) -> list[str]:
+        """Every Call-ID that was seen, the latest to begin first."""
+        return list(dict.fromkeys(call_id for call_id, _ in self._messages if call_id))[::-1]
+
     def events(self, sip_call_id: str | None, since: datetime | None) -> list[SipEvent]:
         """Oldest first; of one Call-ID, and after a point in time, where these are given."""
         return [

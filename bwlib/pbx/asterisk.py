@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 PJSIP, DIALPLAN = "pjsip.conf", "extensions.conf"
 # Each of them keeps objects of its own from pjsip.conf.
+OUR_CONTEXTS = ("bw-inbound-", "bw-admitted-", "bw-outbound-")
 RELOADED = ("res_pjsip.so", "res_pjsip_endpoint_identifier_ip.so", "res_pjsip_outbound_registration.so")
 
 
@@ -144,7 +145,7 @@ class AsteriskPbx:
             endpoint = ami.action("PJSIPShowEndpoint", Endpoint=name)
         context = settings_from_ami(endpoint.events).get("endpoint", {}).get("context", "")
         # One that we took out of the files runs on until the next apply; it is known by its context.
-        return "other" if endpoint.ok and not context.startswith(("bw-inbound-", "bw-outbound-")) else None
+        return "other" if endpoint.ok and not context.startswith(OUR_CONTEXTS) else None
 
     def apply(self) -> None:
         """Reload, then compare what is in force with what our files say. Raises PbxRefused when they differ."""
@@ -202,7 +203,7 @@ class AsteriskPbx:
                     self._write(file, blocks)
 
     def _write(self, file: str, blocks: dict[asterisk_text.Key, str]) -> None:
-        self._files.write(file, blocks, asterisk_text.HANGUP_DIALPLAN if file == DIALPLAN else "")
+        self._files.write(file, blocks, asterisk_text.HEAD_DIALPLAN if file == DIALPLAN else "")
 
     def _refuse_if_others(self, kind: Kind, name: str, verb: str) -> None:
         if self.owner(kind, name) == "other":

@@ -20,6 +20,10 @@ from bwlib.pbx.asterisk_text import route_patterns
 # Section type -> option -> value, of one endpoint and all that belongs to it.
 Settings = Mapping[str, Mapping[str, str]]
 
+# What a route dials: a number over a trunk, or a SIP URI over a trunk with the number in a header.
+_BY_NUMBER = re.compile(r"PJSIP/([^$/]*)\$\{EXTEN\}@([^,)]+)")
+_BY_URI = re.compile(r"PJSIP/([^/,]+)/([^,]+),60,b\(bw-number-header\^add\^1\(([^^]+)\^([^$]*)\$\{EXTEN\}\)\)")
+
 
 @dataclass(frozen=True)
 class Step:
@@ -131,19 +135,22 @@ def route_from(name: str, steps: Iterable[Step]) -> OutboundRoute | None:
     steps = list(steps)
     caller_ids = {match[1] for step in steps if (match := re.fullmatch(r"CALLERID\(num\)=(.*)", step.data))}
     dialled: dict[str, str] = {}
-    trunks = set()
+    ways = set()
     for step in steps:
-        match = re.match(r"PJSIP/([^$]*)\$\{EXTEN\}@([^,)]+)", step.data) if step.application == "Dial" else None
-        if match:
-            dialled[step.exten.removeprefix("_")] = match[1]
-            trunks.add(match[2])
+        by_number, by_uri = _BY_NUMBER.match(step.data), _BY_URI.match(step.data)
+        if step.application == "Dial" and by_number:
+            dialled[step.exten.removeprefix("_")] = by_number[1]
+            ways.add((by_number[2], "", ""))
+        elif step.application == "Dial" and by_uri:
+            dialled[step.exten.removeprefix("_")] = by_uri[4]
+            ways.add((by_uri[1], by_uri[2], by_uri[3]))
     if not dialled:
         return None
     from_one = [pair for pair in dialled.items() if dict(route_patterns(*pair)) == dialled]
     pattern, prepend = from_one[0] if from_one else min(dialled.items(), key=lambda pair: len(pair[0]))
     caller_id = caller_ids.pop() if len(caller_ids) == 1 else ""
-    trunk = trunks.pop() if len(trunks) == 1 else ""
-    return OutboundRoute(name, pattern, prepend if from_one else "", trunk, caller_id)
+    trunk, request_uri, header = ways.pop() if len(ways) == 1 else ("", "", "")
+    return OutboundRoute(name, pattern, prepend if from_one else "", trunk, caller_id, request_uri, header)
 
 
 def inbound_extension_from(steps: Iterable[Step]) -> str | None:

@@ -6,6 +6,7 @@ out without touching the others. Option names: docs.asterisk.org, res_pjsip conf
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import cast
@@ -39,6 +40,13 @@ exten => say,1,Set(BW_LEG=${HANGUPCAUSE_KEYS()})
  same => n,TryExec(PJSIPHangup(${BW_CODE}))
  same => n,Hangup(${IF($[0${HANGUPCAUSE}>0]?${HANGUPCAUSE}:34)})
 """
+
+# Runs on the new leg before it is dialled (Dial's option b): PJSIP_HEADER(add) works on that leg only.
+NUMBER_HEADER_DIALPLAN = """[bw-number-header]
+exten => add,1,Set(PJSIP_HEADER(add,${ARG1})=${ARG2})
+ same => n,Return()
+"""
+HEAD_DIALPLAN = HANGUP_DIALPLAN + NUMBER_HEADER_DIALPLAN
 
 
 # ------------------------------------------------------------------ blocks and the include line
@@ -78,8 +86,19 @@ def mask_secrets(text: str) -> str:
 
 
 def inbound_context(trunk_name: str) -> str:
-    """The context that Bandwidth's calls arrive in."""
+    """The context in which a trunk's extension is reached."""
     return f"bw-inbound-{trunk_name}"
+
+
+def admitted_context(trunk: Trunk) -> str:
+    """The context that Bandwidth's calls arrive in: one for all trunks that admit the same addresses.
+
+    Asterisk knows a caller by the address alone, so of two such trunks it finds one or the other: each must reach the
+    extensions of both.
+    """
+    if not trunk.bandwidth_ips:
+        return inbound_context(trunk.name)
+    return "bw-admitted-" + hashlib.sha256(",".join(sorted(trunk.bandwidth_ips)).encode()).hexdigest()[:12]
 
 
 def outbound_context(route_name: str) -> str:
@@ -92,7 +111,7 @@ def trunk_pjsip(trunk: Trunk) -> str:
     server = f"sip:{trunk.server}" + (f":{trunk.port}" if trunk.port else "")
     proxy = {"outbound_proxy": f"sip:{trunk.outbound_proxy};lr"} if trunk.outbound_proxy else {}
     endpoint = {
-        "context": inbound_context(trunk.name),
+        "context": admitted_context(trunk),
         # by address only: anybody could write the trunk's name into a From header
         "identify_by": "ip",
         "allow": "!all," + ",".join(trunk.codecs),
@@ -127,27 +146,38 @@ def trunk_pjsip(trunk: Trunk) -> str:
 
 
 def trunk_dialplan(trunk: Trunk) -> str:
-    """The inbound context: this site's extension and nothing else, or the PBX would be open to toll fraud."""
-    context = f"[{inbound_context(trunk.name)}]\n"
+    """The inbound contexts: this site's extension and nothing else, or the PBX would be open to toll fraud."""
+    context, admitted = inbound_context(trunk.name), admitted_context(trunk)
     if trunk.inbound_extension is None:
-        return context
+        return f"[{context}]\n"
     number = trunk.inbound_extension
-    return (
-        f"{context}exten => {number},1,Dial(PJSIP/{number},60)\n"
+    text = (
+        f"[{context}]\nexten => {number},1,Dial(PJSIP/{number},60)\n"
         f" same => n,Goto({HANGUP_CONTEXT},inbound,1)\n"
     )  # fmt: skip
+    return text if admitted == context else f"{text}[{admitted}]\nexten => {number},1,Goto({context},{number},1)\n"
 
 
 def route_dialplan(route: OutboundRoute) -> str:
-    """The outbound context: the pattern as dialled, and the same number when the phone already says the prepend."""
+    """The outbound context: the pattern as dialled, and the same number when the phone already says the prepend.
+
+    With a request_uri that URI is dialled, and the number goes along in a header.
+    """
     lines = [f"[{outbound_context(route.name)}]"]
     for pattern, prefix in route_patterns(route.pattern, route.prepend):
         lines += [
             f"exten => _{pattern},1,Set(CALLERID(num)={route.caller_id})",
-            f" same => n,Dial(PJSIP/{prefix}${{EXTEN}}@{route.trunk},60)",
+            f" same => n,Dial({_dialled(route, prefix)})",
             f" same => n,Goto({HANGUP_CONTEXT},outbound,1)",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _dialled(route: OutboundRoute, prefix: str) -> str:
+    number = f"{prefix}${{EXTEN}}"
+    if not route.request_uri:
+        return f"PJSIP/{number}@{route.trunk},60"
+    return f"PJSIP/{route.trunk}/{route.request_uri},60,b(bw-number-header^add^1({route.number_header}^{number}))"
 
 
 def route_patterns(pattern: str, prepend: str) -> list[tuple[str, str]]:

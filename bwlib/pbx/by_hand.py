@@ -86,6 +86,8 @@ def freepbx_sheet(trunk: Trunk, route: OutboundRoute, extension: Extension) -> s
             for number, (pattern, prefix) in enumerate(asterisk_text.route_patterns(route.pattern, route.prepend), 1)
         ],
     ]
+    if route.request_uri:  # no page of FreePBX's sets a Request-URI or a header
+        route_rows.append(("(by custom dialplan)", f"send to {route.request_uri}, number in {route.number_header}"))
     extension_rows = [
         ("User Extension", extension.number),
         ("Display Name", extension.display_name or extension.number),
@@ -105,7 +107,7 @@ def asterisk_sheet(trunk: Trunk, route: OutboundRoute, extension: Extension) -> 
     )
     dialplan = "\n".join(
         [
-            asterisk_text.HANGUP_DIALPLAN,
+            asterisk_text.HEAD_DIALPLAN,
             asterisk_text.trunk_dialplan(trunk),
             asterisk_text.route_dialplan(route),
         ]
@@ -123,7 +125,10 @@ def _route_rows(route: OutboundRoute) -> Rows:
         (f"Number dialled as {pattern}", f"send {prefix}<number>" if prefix else "send as it is")
         for pattern, prefix in asterisk_text.route_patterns(route.pattern, route.prepend)
     ]
-    return [("Name", route.name), *patterns, ("By trunk", route.trunk), ("Caller id", route.caller_id)]
+    rows = [("Name", route.name), *patterns, ("By trunk", route.trunk), ("Caller id", route.caller_id)]
+    if route.request_uri:
+        rows += [("Send every call to", route.request_uri), ("Number in the header", route.number_header)]
+    return rows
 
 
 def _extension_rows(extension: Extension, route: OutboundRoute) -> Rows:

@@ -21,6 +21,8 @@ CALLER_ID = r"\+?[0-9]{1,15}"
 PATTERN = r"(?:[0-9XZN+*#]|\[[0-9-]{1,20}\]){1,40}[.!]?"
 PREPEND = r"\+?[0-9]{0,15}"
 PROXY = r"(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?|" + HOST + r"(?::\d{1,5})?"
+REQUEST_URI = r"sip:[A-Za-z0-9][A-Za-z0-9._-]{0,79}@" + HOST + r"(?::\d{1,5})?"
+HEADER = r"X-[A-Za-z0-9-]{1,60}"
 CODEC = r"[a-z0-9]{2,16}"
 DTMF_MODES = ("rfc4733", "inband", "info", "auto", "auto_info")
 
@@ -58,6 +60,9 @@ def check_route(route: OutboundRoute) -> None:
     _match("dial pattern", PATTERN, route.pattern, "Asterisk's pattern without the underscore, such as NXXNXXXXXX")
     _match("prepend", PREPEND, route.prepend, "digits, with or without a + in front, such as +1")
     _match("caller id", CALLER_ID, route.caller_id, "the site's number in E.164, such as +19195550123")
+    if route.request_uri or route.number_header:
+        _match("SIP URI", REQUEST_URI, route.request_uri, "the application's URI, such as sip:<uuid>@sip-uri.example.com")
+        _match("number's header", HEADER, route.number_header, "a header such as X-Dialed-Number")
 
 
 def check_extension(extension: Extension) -> None:

@@ -165,6 +165,33 @@ class Sandbox:
         self._json("PUT", f"/switches/{name}", json={"value": value})
 
     @contextlib.contextmanager
+    def fault(
+        self, name: str, *, value: str | None = None, times: int | None = None, match: Mapping[str, str] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """A fault of `bwlib.sandbox.faults` inside the `with` block. Raises SettingsError for what is not there."""
+        switched_on = self.switch_fault_on(name, value=value, times=times, match=match)
+        try:
+            yield switched_on
+        finally:
+            self.switch_faults_off(switched_on["id"])
+
+    def switch_fault_on(
+        self, name: str, *, value: str | None = None, times: int | None = None, match: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """times: how often it acts; None = until it is switched off. match: patterns such as {"method": "POST"}."""
+        wanted = {"name": name, "value": value, "times": times, "match": dict(match or {})}
+        return dict(self._json("POST", "/faults", json=wanted))
+
+    def switch_faults_off(self, fault_id: int | None = None) -> int:
+        """One, or all; how many that were."""
+        path = "/faults" if fault_id is None else f"/faults/{fault_id}"
+        return int(self._json("DELETE", path)["switched_off"])
+
+    def faults(self) -> list[dict[str, Any]]:
+        """What is switched on: id, name, value, match, times, left, acted, last, since; used-up ones have left 0."""
+        return list(self._json("GET", "/faults")["on"])
+
+    @contextlib.contextmanager
     def edge_stopped(self) -> Iterator[None]:
         """No SIP edge inside the `with` block; afterwards it listens on the same port again."""
         self._json("POST", "/edge/stop")

@@ -22,6 +22,7 @@ from bwlib.sandbox.calls import all_calls, find_call
 from bwlib.sandbox.children import Child
 from bwlib.sandbox.conversations import deliveries
 from bwlib.sandbox.edge import Edge
+from bwlib.sandbox.faults import FaultError, Faults, table
 from bwlib.sandbox.state import State, timestamp
 from bwlib.sandbox.switchboard import Switchboard
 from bwlib.sandbox.switches import check_value
@@ -38,6 +39,7 @@ class Control:
     stop: Callable[[], None]
     switchboard: Switchboard
     edge: Edge
+    faults: Faults
     readback: Child | None = None
     pbx: Child | None = None
     started_at: float = field(default_factory=time.time)
@@ -57,6 +59,10 @@ def control_routes(control: Control) -> list[Route]:
         ("POST", "/edge/start", _start_edge),
         ("GET", "/switches", _switches),
         ("PUT", "/switches/{name}", _set_switch),
+        ("GET", "/faults", _faults),
+        ("POST", "/faults", _switch_fault_on),
+        ("DELETE", "/faults", _switch_faults_off),
+        ("DELETE", "/faults/{id:int}", _switch_faults_off),
         ("GET", "/notes/{key}", _get_note),
         ("PUT", "/notes/{key}", _put_note),
         ("GET", "/pbx", _pbx),
@@ -106,7 +112,8 @@ async def _reset(request: Request, control: Control) -> Response:
 
 
 async def reset(control: Control) -> None:
-    """End every call, forget every object, log and switch."""
+    """End every call, forget every object, log, switch and fault."""
+    control.faults.switch_off()
     await control.switchboard.close()
     control.edge.trace.clear()
     control.state.reset()
@@ -162,6 +169,28 @@ async def _set_switch(request: Request, control: Control) -> Response:
         return _error(400, wrong)
     control.state.set_switch(name, value)
     return JSONResponse({})
+
+
+async def _faults(request: Request, control: Control) -> Response:
+    return JSONResponse({"faults": table(), "on": [fault.described() for fault in control.faults.on()]})
+
+
+async def _switch_fault_on(request: Request, control: Control) -> Response:
+    """{"name", "value", "times", "match"}, all but the name optional. A call may be matched by Bandwidth's id."""
+    try:
+        wanted = {"value": None, "times": None, "match": {}, **await request.json()}
+        match = dict(wanted["match"] or {})
+        call = find_call(control.state, str(match.get("call")))
+        if call is not None:
+            match["call"] = call.get("sipCallId") or match["call"]
+        fault = control.faults.switch_on(str(wanted.get("name")), wanted["value"], wanted["times"], match)
+    except (ValueError, TypeError, RecursionError) as error:
+        return _error(400, str(error) if isinstance(error, FaultError) else "this must be a JSON object")
+    return JSONResponse(fault.described(), 201)
+
+
+async def _switch_faults_off(request: Request, control: Control) -> Response:
+    return JSONResponse({"switched_off": control.faults.switch_off(request.path_params.get("id"))})
 
 
 async def _get_note(request: Request, control: Control) -> Response:

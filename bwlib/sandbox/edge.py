@@ -13,12 +13,16 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from bwlib.sandbox.admission import Admitted, Challenge, Refusal
 from bwlib.sandbox.applications import ApplicationRow, find_application
 from bwlib.sandbox.edge_legs import InboundLeg, OutboundLeg
+from bwlib.sandbox.faults import Faults
 from bwlib.sandbox.leg import CallFailed, CallLeg
 from bwlib.sandbox.realms import RealmRow, default_realm, find_realm
 from bwlib.sandbox.sip_credentials import CredentialRow, find_credential, only_credential
+from bwlib.sandbox.sip_faults import break_audio, datagram_fault, hold_back, wrong_status
 from bwlib.sandbox.sip_trace import SipTrace
+from bwlib.sandbox.sip_uri_edge import SipUriDoor, is_for_sip_uri
 from bwlib.sandbox.state import State
 from bwlib.sandbox.switchboard import Switchboard
 from bwlib.sandbox.webhooks import is_loopback
@@ -32,30 +36,22 @@ log = logging.getLogger(__name__)
 HOSTS = ("127.0.0.2", "127.0.0.1")  # an address of its own where the system has it: ladders read better
 
 
-class Refusal(Exception):
-    """An INVITE that is answered with an error. why: for the log and the Warning header."""
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
-        self.why = why
-
-
-class _Challenge(Exception):
-    """An INVITE that is answered 407."""
-
-    def __init__(self, value: str) -> None:
-        super().__init__("407")
-        self.value = value
-
-
 class Edge:
     """start() binds; after stop(), start() binds the same port again."""
 
-    def __init__(self, state: State, switchboard: Switchboard, on_activity: Callable[[], None], port: int = 0) -> None:
+    def __init__(
+        self,
+        state: State,
+        switchboard: Switchboard,
+        on_activity: Callable[[], None],
+        port: int = 0,
+        faults: Faults | None = None,
+    ) -> None:
         self._state = state
         self._switchboard = switchboard
+        self._faults = faults or Faults()
         self._digest = DigestServer()
+        self._sip_uris = SipUriDoor(state)
         self._bind: tuple[str, int] | None = None
         self._port = port
         self._agent: Agent | None = None
@@ -73,6 +69,7 @@ class Edge:
                 on_invite=self._on_invite,
                 on_request=self._on_request,
                 on_event=self.trace.add,
+                fault=datagram_fault(self._faults),
             )
             try:
                 await agent.start()
@@ -115,6 +112,7 @@ class Edge:
             raise CallFailed("error", f"the sandbox calls sip: URIs on loopback only, not {to}")
         media = Media(self.address[0])
         calling = self._agent.invite(target, from_uri=f"sip:{from_}@{self.address[0]}", sdp=media.offer())
+        break_audio(self._faults, media, calling.sip_call_id, to, from_)
         return OutboundLeg(calling, media)
 
     # ---------------------------------------------------------------- what comes in
@@ -127,32 +125,43 @@ class Edge:
         return SILENT if self._state.switch("options") == "silent" else request.response(405)
 
     async def _on_invite(self, call: IncomingCall) -> None:
+        await hold_back(self._faults, call)
         try:
-            realm = self._realm_of(call.request)
-            credential, from_ = self._admit(call.request, realm)
-            application = self._application_of(credential)
+            by_sip_uri = is_for_sip_uri(call.request)
+            admitted = self._sip_uris.admit(call) if by_sip_uri else self._by_realm(call.request)
             media = Media(self.address[0])
-        except _Challenge as challenge:
-            call.challenge("Proxy-Authenticate", challenge.value)
+        except Challenge as challenge:
+            call.challenge(challenge.header, challenge.value)
         except Refusal as refusal:
             self._refuse(call, refusal)
         else:
-            await self._connect(call, media, application, from_)
+            await self._connect(call, media, admitted)
 
-    async def _connect(self, call: IncomingCall, media: Media, application: ApplicationRow, from_: str) -> None:
+    def _by_realm(self, request: Request) -> Admitted:
+        """Raises Challenge or Refusal."""
+        credential, from_ = self._admit(request, self._realm_of(request))
+        return Admitted(self._application_of(credential), SipUri.parse(request.uri).user or "", from_)
+
+    async def _connect(self, call: IncomingCall, media: Media, admitted: Admitted) -> None:
         try:
             answer = media.answer(call.remote_sdp) if call.remote_sdp else media.offer()
         except SdpError as error:
             await media.close()
             self._refuse(call, Refusal(488, str(error)))
             return
-        to = SipUri.parse(call.request.uri).user or ""
-        self._switchboard.take_inbound(InboundLeg(call, media, answer), application, to, from_)
+        wrong = wrong_status(self._faults, call)
+        if wrong is not None:
+            await media.close()
+            call.reject(wrong)
+            return
+        break_audio(self._faults, media, call.sip_call_id, admitted.to, admitted.from_)
+        self._switchboard.take_inbound(InboundLeg(call, media, answer), admitted)
 
     def _refuse(self, call: IncomingCall, refusal: Refusal) -> None:
         log.info("INVITE %s: %d, %s", call.sip_call_id, refusal.status, refusal.why)
         text = refusal.why.replace("\\", "").replace('"', "'")
-        call.reject(refusal.status, headers=[("Warning", f'399 bw-runbook-sandbox "{text}"')])
+        status = wrong_status(self._faults, call) or refusal.status
+        call.reject(status, headers=[("Warning", f'399 bw-runbook-sandbox "{text}"')])
 
     def _realm_of(self, request: Request) -> RealmRow:
         host = SipUri.parse(request.uri).host.rstrip(".").lower()
@@ -202,7 +211,7 @@ class Edge:
                 raise Refusal(400, "the Proxy-Authorization header cannot be read")
             elif result.verdict is not Verdict.CHALLENGE:
                 self._refuse_credentials(result.verdict)
-        raise _Challenge(challenge)
+        raise Challenge(challenge)
 
     def _refuse_credentials(self, verdict: Verdict) -> None:
         """One answer for unknown users and wrong passwords: a stranger learns nothing. 407 asks once more."""

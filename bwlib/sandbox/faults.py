@@ -13,7 +13,7 @@ import contextlib
 import itertools
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -238,6 +238,22 @@ def table() -> list[dict[str, Any]]:
         }
         for kind in FAULTS
     ]
+
+
+def in_words(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of `table()` or of what is switched on, as lines for people."""
+    lines = []
+    for row in rows:
+        lines.append(f"{row['name']}: {row['meaning']}")
+        for name in ("value", "default", "match", "counts", "times", "left", "acted", "last"):
+            said = row.get(name)
+            if isinstance(said, Mapping):
+                said = ", ".join(f"{key}={pattern}" for key, pattern in said.items())
+            elif isinstance(said, list):
+                said = ", ".join(said)
+            if said not in (None, ""):
+                lines.append(f"    {name}: {said}")
+    return "\n".join(lines)
 
 
 def _fits(pattern: str, fact: str | tuple[str, ...]) -> bool:

@@ -157,7 +157,7 @@ def _with_headers(start: Message, headers: dict[bytes, bytes]) -> Message:
 
 async def _drip(fault: Fault, body: bytes, receive: Receive, send: Send) -> None:
     """One byte at a time, as long as the client stays and the fault is on; then the rest at once."""
-    gone = asyncio.ensure_future(receive())
+    gone = asyncio.ensure_future(_gone(receive))
     off = asyncio.ensure_future(fault.off.wait())
     try:
         position = 0
@@ -178,5 +178,10 @@ async def _cut(scope: Scope, receive: Receive, *, flush: bool) -> None:
         transport.close()
     else:
         transport.abort()
+    await _gone(receive)
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait for the end of the connection."""
     while (await receive())["type"] != "http.disconnect":
         pass

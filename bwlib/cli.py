@@ -369,7 +369,12 @@ def _print_faults(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 
 def _print_sandbox(sandbox: Any, as_json: bool) -> None:
-    facts = sandbox.status()
+    facts = {
+        **sandbox.status(),
+        "dashboard": sandbox.dashboard_url,
+        "dashboard_user": sandbox.dashboard_user,
+        "dashboard_password": f"in {sandbox.directory / 'dashboard.json'}",
+    }
     if as_json:
         print(json.dumps(facts, default=str, sort_keys=True))
         return

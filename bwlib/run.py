@@ -254,6 +254,7 @@ def sandbox_secrets(sandbox: Sandbox) -> list[tuple[str, str]]:
     secrets = [
         ("sandbox client secret", sandbox.client_secret.get_secret_value()),
         ("sandbox control token", sandbox.control_token.get_secret_value()),
+        ("dashboard password", sandbox.dashboard_password.get_secret_value()),
     ]
     if sandbox.readback_address is not None:
         secrets += [

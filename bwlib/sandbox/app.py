@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from bwlib.sandbox.account_api import account_routes
 from bwlib.sandbox.api_errors import error_for
 from bwlib.sandbox.control_api import Control, control_routes
+from bwlib.sandbox.dashboard import Dashboard
 from bwlib.sandbox.exchanges import ExchangeLog
 from bwlib.sandbox.fault_middleware import FaultInjection
 from bwlib.sandbox.oauth import token_endpoint
@@ -33,9 +34,16 @@ def build_app(state: State, control: Control, on_activity: Callable[[], None]) -
         *voice_routes(state, control.switchboard),
         *voice_application_routes(state),
         *control_routes(control),
+        *Dashboard(control, _inside(state, on_activity)).routes(),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _refused, Exception: _broke})
     return ExchangeLog(FaultInjection(app, control.faults), state, on_activity)
+
+
+def _inside(state: State, on_activity: Callable[[], None]) -> ASGIApp:
+    """The account API for the dashboard's own requests: logged like any other, out of the way of HTTP faults."""
+    app = Starlette(routes=account_routes(state), exception_handlers={HTTPException: _refused, Exception: _broke})
+    return ExchangeLog(app, state, on_activity)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

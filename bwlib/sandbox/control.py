@@ -65,6 +65,8 @@ class Sandbox:
     edge_address: tuple[str, int] | None
     readback_address: ReadbackAddress | None
     control_token: SecretStr = field(repr=False)
+    dashboard_user: str
+    dashboard_password: SecretStr
 
     @property
     def api_url(self) -> str:
@@ -78,6 +80,10 @@ class Sandbox:
     @property
     def token_url(self) -> str:
         return f"{self.http_url}/api/v1/oauth2/token"
+
+    @property
+    def dashboard_url(self) -> str:
+        return f"{self.http_url}/dashboard"
 
     @property
     def number(self) -> str:
@@ -343,6 +349,8 @@ def _from_state(directory: Path, state: Mapping[str, Any]) -> Sandbox:
         edge_address=(edge[0], edge[1]) if edge else None,
         readback_address=_readback(readback) if readback else None,
         control_token=SecretStr(state["control_token"]),
+        dashboard_user=state["dashboard"]["user"],
+        dashboard_password=SecretStr(state["dashboard"]["password"]),
     )
 
 

@@ -43,16 +43,18 @@ def add_delivery(
     )
 
 
-def deliveries(state: State, call_id: str | None = None) -> list[dict[str, Any]]:
-    """Attempts, oldest first: id, at, call_id, event, url, attempt, status, error, body, answer."""
+def deliveries(state: State, call_id: str | None = None, latest: int = -1) -> list[dict[str, Any]]:
+    """Attempts, oldest first: id, at, call_id, event, url, attempt, status, error, body, answer.
+
+    latest: only so many, the last ones; -1 for all.
+    """
     rows = state.all(
         "select deliveries.*, coalesce(body, '') as body, coalesce(answer, '') as answer from deliveries "
         "left join delivery_bodies on delivery_id = deliveries.id "
-        "where ? is null or deliveries.call_id = ? order by deliveries.id",
-        call_id,
-        call_id,
+        "where ? is null or deliveries.call_id = ? order by deliveries.id desc limit ?",
+        *(call_id, call_id, latest),
     )
-    return [dict(row) for row in rows]
+    return [dict(row) for row in reversed(rows)]
 
 
 def add_verb(state: State, call_id: str, verb: Verb) -> None:

@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ import uvicorn
 from bwlib.sandbox.app import build_app
 from bwlib.sandbox.children import Child
 from bwlib.sandbox.control_api import Control
+from bwlib.sandbox.dashboard_sessions import login_of
 from bwlib.sandbox.edge import Edge
 from bwlib.sandbox.fault_middleware import BreakableProtocol
 from bwlib.sandbox.faults import Faults
@@ -150,6 +152,7 @@ class Running:
             "client_secret": identity.client_secret,
             "numbers": identity.numbers,
             "edge": self.edge.address,
+            "dashboard": asdict(login_of(self.directory)),
             "readback": readback and {**readback, **creds},
         }
 

@@ -12,7 +12,7 @@ from html import escape
 from typing import Any
 
 from bwlib.sandbox.bxml_reader import Verb
-from bwlib.sandbox.exchanges import masked
+from bwlib.sandbox.exchanges import masked_markup
 from bwlib.sandbox.state import State, timestamp
 
 _KEPT_CHARACTERS = 70_000  # a BXML document may have 64 KB
@@ -38,7 +38,7 @@ def add_delivery(
         "insert into delivery_bodies (delivery_id, call_id, body, answer) values (?, ?, ?, ?)",
         delivery_id,
         event["callId"],
-        masked(json.dumps(dict(event), indent=2, ensure_ascii=False))[:_KEPT_CHARACTERS],
+        masked_markup(json.dumps(dict(event), indent=2, ensure_ascii=False))[:_KEPT_CHARACTERS],
         without_passwords(answer)[:_KEPT_CHARACTERS],
     )
 
@@ -78,4 +78,4 @@ def verb_text(verb: Verb) -> str:
 
 def without_passwords(text: str) -> str:
     """A body that came back from an application: BXML, JSON or anything else."""
-    return masked(_ATTRIBUTE_SECRET.sub(rf'\1"{_MASK}"', text))
+    return masked_markup(_ATTRIBUTE_SECRET.sub(rf'\1"{_MASK}"', text))

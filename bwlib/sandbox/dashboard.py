@@ -100,12 +100,10 @@ class Dashboard:
     def page(self, request: Request, template: str, status: int = 200, **content: Any) -> Response:
         """A rendered page. Everything that comes in is escaped by the templates."""
         browser = self._sessions.browser(request) or self._sessions.new_browser()
-        everywhere = {
-            **{"session": None, "state": None, "notice": "", "path": request.url.path, "user": self._login.user},
-            **{"token_field": TOKEN_FIELD, "token": self._sessions.form_token(browser)},
-            "accounts": self.control.state.account_names(),
-        }
-        body = _templates().get_template(template).render({**everywhere, **content})
+        here = {"session": None, "state": None, "notice": "", "path": request.url.path, "user": self._login.user}
+        form = {"token_field": TOKEN_FIELD, "token": self._sessions.form_token(browser)}
+        accounts = self.control.state.account_names()
+        body = _templates().get_template(template).render({**here, **form, "accounts": accounts, **content})
         response = secured(Response(body, status, media_type="text/html"))
         if browser != self._sessions.browser(request):
             self._sessions.remember(response, browser)

@@ -21,6 +21,14 @@ from bwlib.sandbox.oauth import mint
 from bwlib.sandbox.state import State
 
 _TOKEN_LIFETIME_S = 60
+_HASH = re.compile(r"\b[0-9a-fA-F]{32}\b")  # error texts of this API may repeat what was sent
+# Errors whose text does not name the element that is wrong.
+_ELEMENT_OF = {
+    **dict.fromkeys(("12806", "1015"), "AppName"),
+    **dict.fromkeys(("23026", "23009"), "UserName"),
+    **dict.fromkeys(("23018", "23022"), "RealmId"),
+    **dict.fromkeys(("23019", "23020"), "HttpVoiceV2AppId"),
+}
 _NEXT_PAGE = re.compile(r'[?&]page=(\d+)[^>]*>;rel="next"')
 
 
@@ -31,7 +39,11 @@ class ApiRefused(Exception):
         super().__init__(description)
         self.status = status
         self.code = code
-        self.description = description
+        self.description = _HASH.sub("********", description)
+
+    def is_about(self, element: str) -> bool:
+        """Whether this element of the request is what is wrong."""
+        return element in self.description or _ELEMENT_OF.get(self.code) == element
 
     @property
     def page_status(self) -> int:
@@ -106,7 +118,7 @@ def segment(text: str) -> str:
 
 
 def _refused(status: int, root: Element) -> ApiRefused:
-    for where in ("ResponseStatus", "Errors/Error"):
+    for where in ("Errors/Error", "ResponseStatus"):
         found = root.find(where)
         if found is not None:
             return ApiRefused(status, found.findtext("ErrorCode") or "", found.findtext("Description") or "")

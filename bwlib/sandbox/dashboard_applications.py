@@ -71,7 +71,7 @@ async def delete_application(visit: Visit) -> Response:
 
 
 async def _listed(visit: Visit) -> list[dict[str, str]]:
-    return [_fields(application) for application in await visit.api.applications()]
+    return [EMPTY | _fields(application) for application in await visit.api.applications()]
 
 
 async def _show_form(

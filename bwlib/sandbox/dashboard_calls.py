@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from bwlib.models import SipEvent
-from bwlib.sandbox.calls import all_calls, find_call
+from bwlib.sandbox.calls import all_calls, as_state, calls_of_account, find_call
 from bwlib.sandbox.conversations import deliveries, verbs_of
 from bwlib.sandbox.dashboard_sessions import Stopped, secured
 from bwlib.sip.ladder import ladder_svg, ladder_text
@@ -29,7 +29,7 @@ _REQUEST = re.compile(r"([A-Z]+) (\S+) SIP/2\.0")
 
 
 async def calls(visit: Visit) -> Response:
-    made = _calls_of(visit)
+    made = [_described(one) for one in calls_of_account(visit.state)]
     return visit.show(
         "calls.html",
         calls=made[-_SHOWN_CALLS:][::-1],
@@ -75,21 +75,21 @@ async def sip_dialog(visit: Visit) -> Response:
 
 async def webhooks(visit: Visit) -> Response:
     """The last attempts to deliver one, the latest first."""
-    mine = {made["callId"] for made in _calls_of(visit)}
+    mine = {made["callId"] for made in calls_of_account(visit.state)}
     sent = [one for one in deliveries(visit.state, latest=_SHOWN_WEBHOOKS) if one["call_id"] in mine]
     return visit.show("webhooks.html", sent=sent[::-1], most=_SHOWN_WEBHOOKS, reload_s=_reload_s(visit))
 
 
-def _calls_of(visit: Visit) -> list[dict[str, Any]]:
-    account_id = visit.state.identity.account_id
-    return [made for made in all_calls(visit.state) if made["accountId"] == account_id]
+def _described(made: dict[str, Any]) -> dict[str, Any]:
+    """Every field of the Voice API, None where a call does not have it (yet)."""
+    return {**as_state(made), "sipCallId": made.get("sipCallId")}
 
 
 def _found(visit: Visit) -> dict[str, Any]:
     found = find_call(visit.state, visit.part("call_id"))
     if found is None or found["accountId"] != visit.state.identity.account_id:
         raise Stopped(404, "There is no such call.")
-    return found
+    return _described(found)
 
 
 def _reload_s(visit: Visit) -> str:
@@ -113,10 +113,8 @@ def _seconds_since(made: dict[str, Any]) -> Callable[[str], str]:
 def _ladder(visit: Visit, events: Sequence[SipEvent], title: str) -> dict[str, Any]:
     """The ladder as a drawing and in words; both are escaped where they are made."""
     edge = _edge_address(visit)
-    names = {edge: "Realm (sandbox)"}
-    for event in events:
-        for address in (event.source, event.target):
-            names.setdefault(address, f"PBX {address}")
+    others = {address for event in events for address in (event.source, event.target)} - {edge}
+    names = {address: f"PBX {address}" for address in sorted(others)} | {edge: "Realm (sandbox)"}
     if not events:
         return {"ladder": "", "ladder_words": ""}
     return {"ladder": ladder_svg(events, names, title), "ladder_words": ladder_text(events, names)}

@@ -84,6 +84,7 @@ def _show(
         switches=SWITCHES,
         seconds=SECONDS,
         now=now,
+        turned=[switch.name for switch in SWITCHES if now[switch.name] != switch.default],
         faults_on=[one.described() for one in visit.control.faults.on()],
         faults=table(),
         fault=fault or _NO_FAULT,

@@ -22,9 +22,13 @@ _FORM_SECRET = re.compile(r"\b(client_secret|password)=[^&\s]+")
 
 def masked(text: str) -> str:
     """`text` without passwords, tokens and HA1 hashes in XML, JSON or form bodies."""
+    return _FORM_SECRET.sub(rf"\1={_MASK}", masked_markup(text))
+
+
+def masked_markup(text: str) -> str:
+    """The same for what is no form: in BXML `password="x"` is an attribute, and the document goes on after it."""
     text = _XML_SECRET.sub(rf"\1{_MASK}\3", text)
-    text = _JSON_SECRET.sub(rf'\1"{_MASK}"', text)
-    return _FORM_SECRET.sub(rf"\1={_MASK}", text)
+    return _JSON_SECRET.sub(rf'\1"{_MASK}"', text)
 
 
 class ExchangeLog:

@@ -68,10 +68,10 @@ def status_element(error: AccountError) -> Element:
     return status
 
 
-def error_answer(root: str, error: AccountError) -> Response:
+def error_answer(root: str, error: AccountError, headers: dict[str, str] | None = None) -> Response:
     element = Element(root)
     element.append(status_element(error))
-    return answer(element, error.status)
+    return answer(element, error.status, headers)
 
 
 def boolean(value: str | None, name: str) -> bool | None:

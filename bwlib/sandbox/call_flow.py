@@ -51,6 +51,7 @@ class CallFlow:
         keep_audio: Callable[[str, CallLeg], None],
     ) -> None:
         self.call_id: str = call["callId"]
+        self.account_id: str = call["accountId"]
         self._state = state
         self._sender = sender
         self._call = call

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from bwlib.sandbox.account_handle import SandboxAccount
+
 __all__ = ["ReadbackAddress", "Sandbox", "attach", "home", "start"]
 _REQUEST_TIMEOUT_S = 20.0
 # Plain http on loopback: loading the system's certificate authorities would only cost time.
@@ -123,6 +125,12 @@ class Sandbox:
         os.close(lock)
         for process in _STARTED:
             process.poll()
+
+    def account(self, name: str) -> SandboxAccount:
+        """The account of this name in this sandbox, made at the first call; "" is the one that every sandbox has."""
+        from bwlib.sandbox.account_handle import account_of
+
+        return account_of(self, name)
 
     def reset(self) -> None:
         """Forget all objects, calls, logs and switches; account, credentials and notes stay."""

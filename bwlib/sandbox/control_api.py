@@ -18,9 +18,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bwlib.sandbox.calls import all_calls, find_call
+from bwlib.sandbox.calls import find_call
 from bwlib.sandbox.children import Child
-from bwlib.sandbox.conversations import deliveries
+from bwlib.sandbox.control_accounts import (
+    calls_seen,
+    deliveries_seen,
+    list_accounts,
+    make_account,
+    sip_call_ids,
+    view_of,
+)
 from bwlib.sandbox.edge import Edge
 from bwlib.sandbox.faults import FaultError, Faults, table
 from bwlib.sandbox.state import State, timestamp
@@ -50,6 +57,8 @@ def control_routes(control: Control) -> list[Route]:
         ("GET", "/status", _status),
         ("POST", "/down", _down),
         ("POST", "/reset", _reset),
+        ("GET", "/accounts", list_accounts),
+        ("POST", "/accounts", make_account),
         ("GET", "/exchanges", _exchanges),
         ("GET", "/sip-events", _sip_events),
         ("GET", "/calls", _calls),
@@ -92,7 +101,7 @@ async def _status(request: Request, control: Control) -> Response:
         {
             "pid": os.getpid(),
             "started_at": timestamp(control.started_at),
-            "account_id": control.state.identity.account_id,
+            "account_id": (view_of(request, control) or control.state).account_id,
             "edge_running": control.edge.running,
             "calls_up": control.switchboard.up(),
             "readback_alive": control.readback is not None and control.readback.alive(),
@@ -107,7 +116,12 @@ async def _down(request: Request, control: Control) -> Response:
 
 
 async def _reset(request: Request, control: Control) -> Response:
-    await reset(control)
+    view = view_of(request, control)
+    if view is None:
+        await reset(control)
+    else:
+        await control.switchboard.hang_up_all(view.account_id)
+        view.reset_account()
     return JSONResponse({})
 
 
@@ -120,28 +134,34 @@ async def reset(control: Control) -> None:
 
 
 async def _exchanges(request: Request, control: Control) -> Response:
-    return JSONResponse(control.state.exchanges(int(request.query_params.get("since", "0"))))
+    view = view_of(request, control)
+    since = int(request.query_params.get("since", "0"))
+    return JSONResponse((view or control.state).exchanges(since, account_only=view is not None))
 
 
 async def _sip_events(request: Request, control: Control) -> Response:
     wanted, since = request.query_params.get("call_id"), request.query_params.get("since")
     call = find_call(control.state, wanted) if wanted else None
     sip_call_id = call.get("sipCallId", "") if call is not None else wanted
-    events = control.edge.trace.events(sip_call_id, datetime.fromisoformat(since) if since else None)
+    own = sip_call_ids(control, view_of(request, control))
+    events = control.edge.trace.events(sip_call_id, datetime.fromisoformat(since) if since else None, own)
     return JSONResponse([{**asdict(event), "at": event.at.isoformat()} for event in events])
 
 
 async def _calls(request: Request, control: Control) -> Response:
-    return JSONResponse(all_calls(control.state))
+    return JSONResponse(calls_seen(control.state, view_of(request, control)))
 
 
 async def _deliveries(request: Request, control: Control) -> Response:
-    return JSONResponse(deliveries(control.state, request.query_params.get("call_id")))
+    view = view_of(request, control)
+    return JSONResponse(deliveries_seen(control.state, view, request.query_params.get("call_id")))
 
 
 async def _audio(request: Request, control: Control) -> Response:
     call_id, direction = request.path_params["call_id"], request.path_params["direction"]
-    data = control.switchboard.audio_of(call_id, direction)
+    seen = calls_seen(control.state, view_of(request, control))
+    ours = any(call["callId"] == call_id for call in seen)
+    data = control.switchboard.audio_of(call_id, direction) if ours else None
     return _error(404, f"there is no audio of {call_id}") if data is None else Response(data, media_type="audio/wav")
 
 
@@ -159,7 +179,7 @@ async def _start_edge(request: Request, control: Control) -> Response:
 
 
 async def _switches(request: Request, control: Control) -> Response:
-    return JSONResponse(control.state.switches())
+    return JSONResponse((view_of(request, control) or control.state).switches())
 
 
 async def _set_switch(request: Request, control: Control) -> Response:
@@ -167,7 +187,11 @@ async def _set_switch(request: Request, control: Control) -> Response:
     wrong = check_value(name, value)
     if wrong is not None:
         return _error(400, wrong)
-    control.state.set_switch(name, value)
+    view = view_of(request, control)
+    if view is None:
+        control.state.set_switch(name, value)
+    else:
+        view.set_account_switch(name, value)
     return JSONResponse({})
 
 

@@ -67,8 +67,7 @@ class Running:
         self.http_url = f"http://{HTTP_HOST}:{self.listener.getsockname()[1]}"
         self.faults = Faults()
         self.sender = FaultySender(self.state, self.faults)
-        account_url = f"{self.http_url}/api/v2/accounts/{self.state.identity.account_id}"
-        self.switchboard = Switchboard(self.state, self.sender, account_url)
+        self.switchboard = Switchboard(self.state, self.sender, f"{self.http_url}/api/v2")
         self.edge = Edge(self.state, self.switchboard, self.activity.touch, edge_port, self.faults)
         self.switchboard.dialer = self.edge.dial
         token = secrets.token_urlsafe(32)

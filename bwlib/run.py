@@ -170,6 +170,7 @@ def learn_secrets(settings: Settings, record: RunRecord) -> None:
         from bwlib.sandbox import control
 
         sandbox = control.attach()
+        sandbox = sandbox and _own_account(sandbox, settings)
         for name, secret in sandbox_secrets(sandbox) if sandbox else []:
             record.redactor.learn(name, secret)
 
@@ -183,7 +184,7 @@ def _on_sandbox(settings: Settings, record: RunRecord, secret: Callable[[str], S
     from bwlib.readback_client import Readback
     from bwlib.sandbox import control
 
-    sandbox = control.start()
+    sandbox = _own_account(control.start(), settings)
     address, edge = sandbox.readback, sandbox.edge
     recorder = Recorder(record)
     for name, value in sandbox_secrets(sandbox):
@@ -212,6 +213,12 @@ def _on_sandbox(settings: Settings, record: RunRecord, secret: Callable[[str], S
         sip_events=lambda since: _sip_since(sandbox, since),
         realm_lane="Realm (sandbox edge)",
     )
+
+
+def _own_account(sandbox: Sandbox, settings: Settings) -> Sandbox:
+    """The sandbox as the site's account sees it."""
+    name = settings.bandwidth.sandbox_account
+    return sandbox.account(name) if name else sandbox
 
 
 def _sandbox_application(

@@ -88,8 +88,12 @@ class _Table(BaseModel):
 
 
 class BandwidthTable(_Table):
-    """The account. On the sandbox everything here comes from the sandbox and may stay out of the file."""
+    """The account. On the sandbox everything here comes from the sandbox and may stay out of the file.
 
+    sandbox_account: which of the sandbox's accounts; one is made for a new name, "" is the one it starts with.
+    """
+
+    sandbox_account: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9-]{0,39})?$")] = ""
     account_id: Annotated[str, Field(pattern=r"^[0-9]*$")] = ""
     client_id: str = "env:BW_CLIENT_ID"  # not a secret: a reference or the id itself
     client_secret: SecretReference = "env:BW_CLIENT_SECRET"  # noqa: S105  a reference

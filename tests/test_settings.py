@@ -288,3 +288,9 @@ def test_the_starter_file_is_what_the_defaults_say(tmp_path: Path, target: str) 
 def test_a_starter_file_that_could_not_be_read_back_is_not_written(name: str) -> None:
     with pytest.raises(SettingsError, match="lower-case"):
         starter_site_file(name)
+
+
+def test_a_site_can_have_an_account_of_its_own_in_the_sandbox(tmp_path: Path) -> None:
+    named = site(tmp_path, "[bandwidth]\nsandbox_account = 'site-7'\n")
+    assert load_settings(named).bandwidth.sandbox_account == "site-7"
+    assert "sandbox_account" in refusal(site(tmp_path, "[bandwidth]\nsandbox_account = 'Site 7'\n")).came_back

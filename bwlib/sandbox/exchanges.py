@@ -17,6 +17,7 @@ _MAX_READ_BYTES = 64_000_000  # of a body that is too large: read and forgotten,
 _MASK = "********"
 _XML_SECRET = re.compile(r"(<(Hash1b?|Password)>)[^<]*(</)")
 _JSON_SECRET = re.compile(r'("(?:\w*[pP]assword|access_token|client_secret)"\s*:\s*)"(?:[^"\\]|\\.)*"')
+_HASH = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{32}(?![0-9A-Za-z])")  # an error text can repeat a bare one
 _FORM_SECRET = re.compile(r"\b(client_secret|password)=[^&\s]+")
 
 
@@ -28,7 +29,7 @@ def masked(text: str) -> str:
 def masked_markup(text: str) -> str:
     """The same for what is no form: in BXML `password="x"` is an attribute, and the document goes on after it."""
     text = _XML_SECRET.sub(rf"\1{_MASK}\3", text)
-    return _JSON_SECRET.sub(rf'\1"{_MASK}"', text)
+    return _HASH.sub(_MASK, _JSON_SECRET.sub(rf'\1"{_MASK}"', text))
 
 
 class ExchangeLog:

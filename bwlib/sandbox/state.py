@@ -58,7 +58,7 @@ _OBJECTS = (
 )
 
 # What belongs to one account, by a column or by its call.
-_OWNED = ("applications", "realms", "sip_credentials", "calls", "exchanges")
+_OWNED = ("applications", "realms", "sip_credentials", "sip_uris", "calls", "exchanges")
 _OF_A_CALL = ("recordings", "deliveries", "delivery_bodies", "verbs")
 # Columns that came later: a file of an earlier version gets them, and its rows stay the first account's.
 _LATER = (

@@ -65,13 +65,19 @@ def main() -> None:
 
 
 @app.command()
-def demo(as_json: AsJson = False) -> None:
+def demo(
+    road: Annotated[str, typer.Option(help="realm, or sip-uri: Bandwidth's Inbound SIP URI instead")] = "realm",
+    as_json: AsJson = False,
+) -> None:
     """The whole guide on the sandbox: application, realm, credential, PBX, two calls, both heard."""
     from bwlib.run import start_site
     from bwlib.sandbox.control import home
 
-    site_file = home() / "demo" / "site.toml"
-    start_site(site_file, name="demo")
+    if road not in ("realm", "sip-uri"):
+        raise SettingsError("start the demo", f"there is no road {road!r}", "use realm or sip-uri")
+    name = "demo" if road == "realm" else f"demo-{road}"
+    site_file = home() / name / "site.toml"
+    start_site(site_file, name=name, road=road)
     _run(site_file, {"mode": "apply"}, None, as_json)
 
 
@@ -195,7 +201,7 @@ def _telling(line: Mapping[str, Any]) -> str:
     facts = line.get("object") or {}
     if "webhooks" in facts:
         return "".join(f"\n    {name}: {value}" for name, value in facts.items())
-    shown = [str(facts[name]) for name in ("name", "fqdn", "username", "number", "id") if facts.get(name)]
+    shown = [str(facts[name]) for name in ("name", "fqdn", "uri", "username", "number", "id") if facts.get(name)]
     note = f" ({line['note']})" if line.get("note") else ""
     return (f"  {' · '.join(shown)}" if shown else "") + note
 

@@ -55,7 +55,7 @@ def live_surroundings(settings: Settings, record: RunRecord, secret: Callable[[s
         readback=readback,
         ears=ears,
         sip_events=None,
-        realm_lane="Realm",
+        realm_lane="Realm" if settings.road == "realm" else "SIP URI",
     )
 
 

@@ -180,10 +180,10 @@ class Webhook:
 class Trunk:
     """A PBX trunk to a realm or a SIP URI's host: no registration, outbound authentication only.
 
-    server is the realm's FQDN, or the host of the SIP URI. port None leaves it to SRV. outbound_proxy ("127.0.0.2:5060") is for places
-    without DNS for the realm. qualify_s 0 = no OPTIONS: an unanswered one makes Asterisk refuse to send INVITEs.
-    bandwidth_ips are the only sources whose unauthenticated INVITEs are admitted (Bandwidth cannot answer a
-    challenge), and those reach `inbound_extension` and nothing else.
+    server is the realm's FQDN, or the host of the SIP URI. port None leaves it to SRV. outbound_proxy
+    ("127.0.0.2:5060") is for places without DNS for it. qualify_s 0 = no OPTIONS: an unanswered one makes Asterisk
+    refuse to send INVITEs. bandwidth_ips are the only sources whose unauthenticated INVITEs are admitted (Bandwidth
+    cannot answer a challenge), and those reach `inbound_extension` and nothing else.
     """
 
     name: str

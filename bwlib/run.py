@@ -78,7 +78,9 @@ def site_path(site_file: str | Path | None) -> Path:
     return Path(site_file or os.environ.get(SITE_FILE) or "site.toml").expanduser().absolute()
 
 
-def start_site(site_file: str | Path | None = None, *, name: str = "my-site", target: str = "sandbox") -> list[str]:
+def start_site(
+    site_file: str | Path | None = None, *, name: str = "my-site", target: str = "sandbox", road: str = "realm"
+) -> list[str]:
     """Write the site file and the missing secrets it refers to; leave what exists. Returns what was done.
 
     Raises: SettingsError when an existing file is wrong, or a secret is missing that cannot be made (env:).
@@ -88,12 +90,21 @@ def start_site(site_file: str | Path | None = None, *, name: str = "my-site", ta
     if not path.exists():
         if target not in ("sandbox", "live"):
             raise SettingsError("write a site file", f"target is {target!r}", 'type "sandbox" or "live"')
-        text = starter_site_file(name, target="live" if target == "live" else "sandbox")
+        if road not in ("realm", "sip-uri"):
+            raise SettingsError("write a site file", f"road is {road!r}", 'type "realm" or "sip-uri"')
+        text = starter_site_file(
+            name,
+            target="live" if target == "live" else "sandbox",
+            road="sip-uri" if road == "sip-uri" else "realm",
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         done.append(f"wrote {path}")
     settings = load_settings(path)
-    for reference in (settings.sip_credential.password, settings.pbx.extension_secret):
+    ours = [settings.pbx.extension_secret]
+    if settings.road == "realm":  # by the other road Bandwidth makes the password
+        ours.insert(0, settings.sip_credential.password)
+    for reference in ours:
         if secret_references.exists(reference, settings.folder):
             secret_references.resolve(reference, settings.folder)
             done.append(f"{reference} is there")
@@ -113,7 +124,9 @@ def operator() -> str:
 
 def _dotted(overrides: Mapping[str, object]) -> dict[str, object]:
     """realm_name -> realm.name, sip_credential_username -> sip_credential.username; an unknown table is refused."""
-    tables = ("sip_credential", "bandwidth", "application", "realm", "pbx", "test")
+    if "road" in overrides:
+        return {"road": overrides["road"], **_dotted({k: v for k, v in overrides.items() if k != "road"})}
+    tables = ("sip_credential", "sip_uri", "bandwidth", "application", "realm", "pbx", "test")
     dotted = {}
     for name, value in overrides.items():
         table = next((table for table in tables if name.startswith(table + "_")), None)
@@ -147,11 +160,10 @@ def _open_record(settings: Settings, redactor: Redactor, notebook: str) -> RunRe
 
 def learn_secrets(settings: Settings, record: RunRecord) -> None:
     """Teach a record's redactor every secret that this site has by now: the runner's half of what kernels learn."""
-    from bwlib.bandwidth.wire import hash1, hash1b
-
     read = _secret_reader(settings, record.redactor)
     references = [
         settings.sip_credential.password,
+        settings.sip_uri.password,
         settings.pbx.extension_secret,
         settings.application.callback_password,
     ]
@@ -160,12 +172,7 @@ def learn_secrets(settings: Settings, record: RunRecord) -> None:
     for reference in references:
         if reference and not reference.startswith("prompt:") and secret_references.exists(reference, settings.folder):
             read(reference)
-    made = latest_steps(record.folder).get("realm", {}).get("object") or {}
-    if made.get("fqdn") and secret_references.exists(settings.sip_credential.password, settings.folder):
-        password = read(settings.sip_credential.password)
-        for name, hashed in (("HA1", hash1), ("HA1b", hash1b)):
-            value = hashed(settings.sip_credential.username, made["fqdn"], password)
-            record.redactor.learn(name, value.get_secret_value())
+    _learn_hashes(settings, record, read)
     if settings.target == "sandbox":
         from bwlib.sandbox import control
 
@@ -173,6 +180,23 @@ def learn_secrets(settings: Settings, record: RunRecord) -> None:
         sandbox = sandbox and _own_account(sandbox, settings)
         for name, secret in sandbox_secrets(sandbox) if sandbox else []:
             record.redactor.learn(name, secret)
+
+
+def _learn_hashes(settings: Settings, record: RunRecord, read: Callable[[str], SecretStr]) -> None:
+    """The HA1 of each password that this run's trunk may use, once the name that it is hashed with is known."""
+    from bwlib.bandwidth.wire import hash1, hash1b
+
+    steps = latest_steps(record.folder)
+    fqdn = (steps.get("realm", {}).get("object") or {}).get("fqdn", "")
+    uri = (steps.get("inbound_sip_uri", {}).get("object") or {}).get("uri", "")
+    user, _, host = uri.removeprefix("sip:").partition("@")
+    for username, realm, reference in (
+        (settings.sip_credential.username, fqdn, settings.sip_credential.password),
+        (settings.sip_uri.username or user, host, settings.sip_uri.password),
+    ):
+        if realm and not reference.startswith("prompt:") and secret_references.exists(reference, settings.folder):
+            for name, hashed in (("HA1", hash1), ("HA1b", hash1b)):
+                record.redactor.learn(name, hashed(username, realm, read(reference)).get_secret_value())
 
 
 # ---------------------------------------------------------------- the sandbox
@@ -211,7 +235,7 @@ def _on_sandbox(settings: Settings, record: RunRecord, secret: Callable[[str], S
         readback=Readback(address.url, address.token, address.ca_file),
         ears=_sandbox_ears(sandbox),
         sip_events=lambda since: _sip_since(sandbox, since),
-        realm_lane="Realm (sandbox edge)",
+        realm_lane=f"{'Realm' if settings.road == 'realm' else 'SIP URI'} (sandbox edge)",
     )
 
 

@@ -23,6 +23,8 @@ from bwlib.secret_references import is_reference
 
 Target = Literal["sandbox", "live"]
 Mode = Literal["auto", "plan", "apply"]
+# How the PBX reaches the application: by a realm and a SIP credential (the guide), or by Bandwidth's Inbound SIP URI.
+Road = Literal["realm", "sip-uri"]
 
 LIVE_API_URL = "https://api.bandwidth.com/api/v2"
 LIVE_VOICE_URL = "https://voice.bandwidth.com/api/v2"
@@ -131,6 +133,21 @@ class SipCredentialTable(_Table):
     rotate: bool = False
 
 
+class SipUriTable(_Table):
+    """The second road (road = "sip-uri"). Bandwidth makes the password and says it once: it is written to `password`.
+
+    username "": the URI's own uuid; which one Bandwidth wants is not public. Empty lists are not sent. `rotate` true
+    lets a URI that is enabled already, with a password that nobody has kept, be disabled and enabled anew.
+    Source: dev.bandwidth.com/docs/voice/programmable-voice/inbound-sip-uri (read 2026-11-23).
+    """
+
+    password: SecretReference = "file:secrets/sip_uri_password"  # noqa: S105  a reference
+    username: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9@._+-]{0,99})?$")] = ""
+    allowed_source_ips: tuple[Network, ...] = ()
+    allowed_regions: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2,8}$")], ...] = ()
+    rotate: bool = False
+
+
 class PbxTable(_Table):
     """Guide step 3. On the sandbox the PBX is a local Asterisk, and addresses and AMI access come from it."""
 
@@ -173,11 +190,13 @@ class Settings(_Table):
 
     name: Annotated[str, Field(pattern=SITE_NAME)]
     target: Target = "sandbox"
+    road: Road = "realm"
     operator_note: str = ""
     bandwidth: BandwidthTable = BandwidthTable()
     application: ApplicationTable = ApplicationTable()
     realm: RealmTable = RealmTable()
     sip_credential: SipCredentialTable = SipCredentialTable()
+    sip_uri: SipUriTable = SipUriTable()
     pbx: PbxTable = PbxTable()
     readback: ReadbackTable = ReadbackTable()
     test: TestTable = TestTable()
@@ -290,9 +309,10 @@ def _refuse_live_urls(settings: Settings) -> None:
             )
 
 
-def starter_site_file(name: str, *, target: Target = "sandbox") -> str:
+def starter_site_file(name: str, *, target: Target = "sandbox", road: Road = "realm") -> str:
     """The text of a new site file, with the answers that most sites change and a word on each.
 
+    The two roads get names of their own, so that a site of each can live on one account and one PBX.
     Raises: SettingsError for a name that the file could not be read back with.
     """
     if not re.fullmatch(SITE_NAME, name):
@@ -301,14 +321,19 @@ def starter_site_file(name: str, *, target: Target = "sandbox") -> str:
             f"the site's name is {name!r}",
             "use lower-case letters, digits and hyphens, at most 40, such as my-site",
         )
-    return f"""\
+    by, suffix, extension = (" by SIP URI", "-sip-uri", "102") if road == "sip-uri" else ("", "", "101")
+    return _STARTER.format(name=name, target=target, road=road, by=by, suffix=suffix, extension=extension)
+
+
+_STARTER = """\
 # Site file of bw-runbook: one per site, the same for notebooks and for `bw-runbook run`.
 # A secret is always a reference: env:NAME, keyring:service/name, file:path (mode 0600) or prompt:
 name = "{name}"
 target = "{target}"          # "live" works on a real Bandwidth account
+road = "{road}"              # "realm", or "sip-uri": Bandwidth's Inbound SIP URI instead of realm and credential
 
 [application]                # guide step 1
-name = "PBX Interconnect"
+name = "PBX Interconnect{by}"
 callback_url = ""            # empty: this project's readback, on the sandbox
 
 [realm]                      # guide step 2
@@ -319,10 +344,13 @@ description = "PBX Interconnect runbook"
 username = "pbx"
 password = "file:secrets/sip_password"
 
+[sip_uri]                    # with road = "sip-uri": Bandwidth makes the password, it is kept here
+password = "file:secrets/sip_uri_password"
+
 [pbx]                        # guide step 3
-trunk = "bandwidth"
-route = "bandwidth"
-extension = "101"
+trunk = "bandwidth{suffix}"
+route = "bandwidth{suffix}"
+extension = "{extension}"
 extension_secret = "file:secrets/extension_secret"
 
 [test]

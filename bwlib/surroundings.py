@@ -28,8 +28,8 @@ class Surroundings:
     """What a run works on: the account, the application under test, the PBX, and how it can be listened to.
 
     application: as wanted, without an id. trunk_proxy: "host:port" where realm names have no DNS. callback_ca: a CA
-    file for the callback URL, None for the usual ones. readback None: its webhooks are not observed. sip_events(since, in
-    seconds since 1970): the SIP messages at the realm's side, None where nobody of ours sees them.
+    file for the callback URL, None for the usual ones. readback None: its webhooks are not observed.
+    sip_events(since, in seconds since 1970): the SIP messages at the realm's side, None where nobody of ours sees them.
     """
 
     target: str

@@ -16,12 +16,13 @@ from bwlib.record.journal import read_lines
 from bwlib.record.run_record import run_folders
 from bwlib.steps import pbx as pbx_steps
 from bwlib.steps.application import remove_application
+from bwlib.steps.inbound_sip_uri import remove_inbound_sip_uri
 from bwlib.steps.realm import remove_realm
 from bwlib.steps.sip_credential import remove_sip_credential
 from bwlib.widgets import show
 
 # The phone's side first, the application last: nothing is removed while something else still uses it.
-ORDER = ("extension", "route", "trunk", "sip_credential", "realm", "application")
+ORDER = ("extension", "route", "trunk", "sip_credential", "realm", "inbound_sip_uri", "application")
 
 
 def created_objects(run: Run, record: str | None = None) -> dict[str, list[dict[str, Any]]]:
@@ -74,5 +75,6 @@ _REMOVERS: Mapping[str, Callable[[Run, Mapping[str, str]], Outcome[Any]]] = {
     "trunk": lambda run, made: pbx_steps.remove_from_pbx(run.on.pbx(), pbx_steps.TRUNK, made["name"]),
     "sip_credential": _remove_credential,
     "realm": lambda run, made: remove_realm(run.on.client, made["id"], made["fqdn"]),
+    "inbound_sip_uri": lambda run, made: remove_inbound_sip_uri(run.on.client, made["application_id"], made["uri"]),
     "application": lambda run, made: remove_application(run.on.client, made["id"], made["name"]),
 }

@@ -78,7 +78,21 @@ def freepbx_sheet(trunk: Trunk, route: OutboundRoute, extension: Extension) -> s
             ("pjsip > General > Username", trunk.username.split("@")[0]),
             ("pjsip > General > Auth username", trunk.username),
         ]
-    route_rows = [
+    extension_rows = [
+        ("User Extension", extension.number),
+        ("Display Name", extension.display_name or extension.number),
+        ("Outbound CID", route.caller_id),
+        ("Secret", PHONE_SECRET),
+    ]
+    return _sheet(
+        ("Trunk (pjsip)", trunk_rows),
+        ("Outbound Route", _freepbx_route(route)),
+        ("Extension (pjsip)", extension_rows),
+    )
+
+
+def _freepbx_route(route: OutboundRoute) -> Rows:
+    rows = [
         ("Route Settings > Route Name", route.name),
         ("Route Settings > Trunk Sequence", route.trunk),
         *[
@@ -87,14 +101,8 @@ def freepbx_sheet(trunk: Trunk, route: OutboundRoute, extension: Extension) -> s
         ],
     ]
     if route.request_uri:  # no page of FreePBX's sets a Request-URI or a header
-        route_rows.append(("(by custom dialplan)", f"send to {route.request_uri}, number in {route.number_header}"))
-    extension_rows = [
-        ("User Extension", extension.number),
-        ("Display Name", extension.display_name or extension.number),
-        ("Outbound CID", route.caller_id),
-        ("Secret", PHONE_SECRET),
-    ]
-    return _sheet(("Trunk (pjsip)", trunk_rows), ("Outbound Route", route_rows), ("Extension (pjsip)", extension_rows))
+        rows.append(("(by custom dialplan)", f"send to {route.request_uri}, number in {route.number_header}"))
+    return rows
 
 
 def asterisk_sheet(trunk: Trunk, route: OutboundRoute, extension: Extension) -> str:

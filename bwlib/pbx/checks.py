@@ -61,7 +61,7 @@ def check_route(route: OutboundRoute) -> None:
     _match("prepend", PREPEND, route.prepend, "digits, with or without a + in front, such as +1")
     _match("caller id", CALLER_ID, route.caller_id, "the site's number in E.164, such as +19195550123")
     if route.request_uri or route.number_header:
-        _match("SIP URI", REQUEST_URI, route.request_uri, "the application's URI, such as sip:<uuid>@sip-uri.example.com")
+        _match("SIP URI", REQUEST_URI, route.request_uri, "the application's URI, sip:<uuid>@<host>")
         _match("number's header", HEADER, route.number_header, "a header such as X-Dialed-Number")
 
 

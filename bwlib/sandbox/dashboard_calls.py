@@ -116,8 +116,14 @@ def _ladder(visit: Visit, events: Sequence[SipEvent], title: str) -> dict[str, A
     others = {address for event in events for address in (event.source, event.target)} - {edge}
     names = {address: f"PBX {address}" for address in sorted(others)} | {edge: "Realm (sandbox)"}
     if not events:
-        return {"ladder": "", "ladder_words": ""}
-    return {"ladder": ladder_svg(events, names, title), "ladder_words": ladder_text(events, names)}
+        return {"ladder": "", "ladder_words": "", "messages": []}
+    words = ladder_text(events, names)
+    return {"ladder": ladder_svg(events, names, title), "ladder_words": words, "messages": _messages(events, names)}
+
+
+def _messages(events: Sequence[SipEvent], names: dict[str, str]) -> list[tuple[str, str]]:
+    """(time and direction, whole text) of each, digest responses masked by the trace."""
+    return [(f"{one.at:%H:%M:%S.%f}"[:-3] + f" {names[one.source]} to {names[one.target]}", one.text) for one in events]
 
 
 def _edge_address(visit: Visit) -> str:

@@ -39,6 +39,7 @@ COMMON = Common(
 )
 _CREATE = (1003, 1015, 12150, 12800, 12801, 12802, 12803, 12806, 12812, 12961, 12962, 12963, 12974, 12977)
 _CHANGE = (1015, 12800, 12802, 12803, 12806, 12812, 12961, 12962, 12963, 12964, 12974, 12976, 12977)
+_MERGE = tuple(code for code in _CHANGE if code not in (12802, 12806))  # PATCH cannot take either away
 _TIMEOUT = (13047, 13048, 13049)
 _ENTRY = (1003, 23001, 23002, 23014, 23015, 23016, 23018, 23019, 23020, 23022)
 _ON_PUT = ("credential_app_on_put", "credential_app_omitted")
@@ -66,7 +67,7 @@ APPLICATION_ENDPOINTS = (
     ),
     Endpoint(
         *("PATCH", _APP, applications.patch_application, (200, 400, 404), APPLICATIONS_PAGE),
-        codes=(*_CHANGE, *_TIMEOUT, 13629),
+        codes=(*_MERGE, *_TIMEOUT, 13629),
         switches=_NAMES,
     ),
     Endpoint(

@@ -196,4 +196,4 @@ def _check_body(request: Request) -> None:
         raise AccountError(413, None, f"The body is larger than {MAX_BODY_BYTES} bytes")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip()
     if media_type not in ("application/xml", "text/xml"):
-        raise AccountError(415, None, f"Content-Type must be application/xml, not {media_type or 'absent'}")
+        raise AccountError(415, None, f"Content-Type must be application/xml, not {media_type[:80] or 'absent'}")

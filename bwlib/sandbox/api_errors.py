@@ -12,8 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from bwlib.sandbox.account_xml import AccountError, error_answer
 
-_VOICE = re.compile(r"^/api/v2/accounts/[^/]*/calls(/|$)")
-_ACCOUNT = re.compile(r"^/api/(v2/)?accounts/")
+_ACCOUNT = re.compile(r"^/api/(v2/)?accounts/[^/]*/(applications|realms|sipcredentials)(/|$)")
 _ROOTS = (
     (re.compile(r"/sipcredentials(/|$)"), "SipCredentialsResponse"),
     (re.compile(r"/realms(/|$)"), "RealmResponse"),
@@ -29,7 +28,7 @@ def is_api(path: str) -> bool:
 
 def speaks_xml(path: str) -> bool:
     """Is it a path of the account API?"""
-    return bool(_ACCOUNT.match(path)) and not _VOICE.match(path)
+    return bool(_ACCOUNT.match(path))
 
 
 def root_of(path: str) -> str:

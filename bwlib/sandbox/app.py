@@ -8,7 +8,7 @@ from collections.abc import Callable
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -47,10 +47,12 @@ def _inside(state: State, on_activity: Callable[[], None]) -> ASGIApp:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    """An unknown path or method, in the voice API's error form (github.com/Bandwidth/python-sdk bandwidth.yml)."""
+    """An unknown path or method, or a form that cannot be read, in the form of the API that was asked."""
     assert isinstance(error, HTTPException)
-    body = {"type": "validation", "description": f"{request.method} {request.url.path}: {error.detail}", "id": None}
-    return JSONResponse(body, error.status_code, headers=error.headers)
+    path = request.url.path
+    answer = error_for(path, error.status_code, f"{request.method} {path[:200]}: {error.detail}")
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 async def _broke(request: Request, error: Exception) -> Response:

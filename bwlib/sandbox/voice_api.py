@@ -5,7 +5,6 @@ Imitated: create, list, get and update calls; list recordings, get one and its m
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ from bwlib.sandbox.applications import find_application
 from bwlib.sandbox.call_request import ECHOED, BadRequest, checked, plan_of, redirect_of
 from bwlib.sandbox.calls import age_s, as_state, calls_of_account, find_call
 from bwlib.sandbox.endpoint import Common, Endpoint
+from bwlib.sandbox.json_body import read_json
 from bwlib.sandbox.oauth import VOICE, NotAdmitted, admit
 from bwlib.sandbox.rate_limit import RETRY_AFTER, RateLimit
 from bwlib.sandbox.recordings import media_of, recordings_of
@@ -117,7 +117,8 @@ async def _list_calls(request: Request, state: State, switchboard: Switchboard) 
     """Filters to, from, disconnectCause; pages by pageSize and pageToken, the next one in `Link`."""
     query = request.query_params
     size, token = query.get("pageSize", "1000"), query.get("pageToken", "0")
-    if not size.isdecimal() or not 1 <= int(size) <= 10_000 or not token.isdecimal():
+    counts = all(text.isdecimal() and len(text) < 10 for text in (size, token))
+    if not counts or not 1 <= int(size) <= 10_000:
         raise BadRequest("pageSize must be 1 to 10000, pageToken as it was given")
     calls = calls_of_account(state)
     for name in ("to", "from", "disconnectCause"):
@@ -167,7 +168,7 @@ async def _json(request: Request) -> Any:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise VoiceError(415, "validation", "Content-Type must be application/json")
     try:
-        return json.loads(await request.body())
+        return read_json(await request.body())
     except ValueError as error:
         raise BadRequest(f"the body is not JSON: {error}") from error
 

@@ -6,7 +6,6 @@ what a repeated PATCH does and whether the URI survives being disabled is not pu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_network
@@ -18,6 +17,7 @@ from starlette.routing import Route
 
 from bwlib.sandbox.applications import ApplicationRow, find_application
 from bwlib.sandbox.endpoint import Endpoint
+from bwlib.sandbox.json_body import read_json
 from bwlib.sandbox.oauth import APPLICATIONS, NotAdmitted, admit
 from bwlib.sandbox.sip_uris import SipUriRow, find_by_application, new_sip_uri, save, with_new_password
 from bwlib.sandbox.state import State, new_id
@@ -94,8 +94,8 @@ async def _wanted(request: Request) -> dict[str, Any]:
     if media_type != "application/json":
         raise PlatformError(415, "validation", f"Content-Type must be application/json, not {media_type or 'absent'}")
     try:
-        wanted = json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
+        wanted = read_json(await request.body())
+    except ValueError as error:
         raise PlatformError(400, "validation", "The body is not JSON") from error
     if not isinstance(wanted, dict):
         raise PlatformError(400, "validation", "The body must be a JSON object")

@@ -16,6 +16,7 @@ PAGES = ("/applications", "/applications/new", "/account", "/account/sip-credent
          "/account/realms/new", "/calls", "/webhooks", "/sandbox", "/sandbox/reset")  # fmt: skip
 _FIELDS = ("input", "select", "textarea")
 _ITS_TEXT = "\0"  # an option without a value of its own
+_MENU = ("/dashboard/sign-out", "/dashboard/switch-account")  # the forms of the name menu
 _VOID = ("input", "meta", "link", "br", "img", "hr")
 
 
@@ -102,7 +103,7 @@ class Person:
     def send(self, path: str, to: str = "", **fields: str) -> Page:
         """Open a page, fill in its form (the one whose action ends with `to`) and press its button."""
         page = self.open(path)
-        form = next(one for one in page.forms if one.action.endswith(to) and not one.action.endswith("sign-out"))
+        form = next(one for one in page.forms if (one.action.endswith(to) if to else one.action not in _MENU))
         target = self.url(form.action.removeprefix("/dashboard") or path)
         named = {name.replace("__", "/"): value for name, value in fields.items()}
         return Page(self.http.post(target, data={**form.values, **named}, follow_redirects=True))

@@ -158,6 +158,27 @@ def test_an_application_is_deleted_after_a_question(world, person):
     assert root(world.account("GET", "/applications")).findall("ApplicationList/Application") == []
 
 
+def test_the_form_offers_this_sandboxs_readback_without_its_password(world, person):
+    page, readback = person.open("/applications/new"), world.sandbox.readback
+    assert f"{readback.url}/initiate" in page.words
+    assert readback.user in page.words
+    assert readback.password.get_secret_value() not in page.html
+    assert (world.sandbox.directory / "readback-password").read_text() == readback.password.get_secret_value()
+
+
+def test_another_account_is_seen_after_switching_to_it(world, person):
+    person.application("of the first")
+    other = world.sandbox.account("site-7")
+    page = person.send("/applications", "/switch-account", account_id=other.account_id)
+    assert f"You now see account {other.account_id}." in page.words
+    assert "of the first" not in page.words
+    person.application("of site-7")
+    person.send("/sandbox", "/switches", options="silent")
+    assert (other.switches()["options"], world.sandbox.switches()["options"]) == ("silent", "200")
+    assert only(world, "/applications", "Application")["AppName"] == "of the first"
+    assert person.send("/applications", "/switch-account", account_id="1").status == 404
+
+
 # -------------------------------------------------------------------- guide step 2: realms and SIP credentials
 
 

@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 from starlette.responses import Response
 
 from bwlib.sandbox.dashboard_api import ApiRefused, segment
+from bwlib.sandbox.home import read_state
 
 if TYPE_CHECKING:
     from bwlib.sandbox.dashboard import Visit
@@ -86,7 +87,17 @@ async def _show_form(
         saved_name=found.findtext("AppName") if found is not None else "",
         values=values,
         error=error,
+        readback=_readback(visit),
     )
+
+
+def _readback(visit: Visit) -> dict[str, str] | None:
+    """What to type for this sandbox's own application under test, as the guide offers one; None when it is not up."""
+    directory = visit.control.state.directory
+    found = (read_state(directory) or {}).get("readback")
+    if not found:
+        return None
+    return {"url": found["url"], "user": found["user"], "password_file": str(directory / "readback-password")}
 
 
 def _fields(application: Element) -> dict[str, str]:

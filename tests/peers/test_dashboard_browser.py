@@ -16,6 +16,7 @@ from dashboard_person import Person, call_page
 from sandbox_world import Pbx, World, callbacks, eventually
 from test_jupyterlab import FLAGS, SCREENSHOTS, chromium
 
+from bwlib.errors import NotAsExpected
 from bwlib.record.run_record import latest_steps
 from bwlib.run import open_run, start_site
 from bwlib.sandbox import control
@@ -160,7 +161,7 @@ def test_a_wrong_password_typed_by_hand_is_found_by_the_check(browser: Browser, 
         guide_step_1(page, sandbox, load_settings(site).application.name, "wrong")
         guide_step_2(page, sandbox, site, "wrong")
     (site.parent / "secrets" / "sip_password").write_text("what-the-site-file-means")
-    with pytest.raises(Exception, match="password"):
+    with pytest.raises(NotAsExpected, match="password"):
         checked(site)
 
 

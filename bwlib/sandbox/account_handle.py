@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import SecretStr
 
 from bwlib.sandbox.control import Sandbox
-
-if TYPE_CHECKING:
-    import httpx
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class SandboxAccount(Sandbox):
     and faults are the sandbox's, shared by all; down() ends it for all.
     """
 
-    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def _send(self, method: str, path: str, **options: Any) -> Any:
         params = {**(options.pop("params", None) or {}), "account": self.account_id}
         return super()._send(method, path, params=params, **options)
 

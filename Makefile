@@ -1,4 +1,4 @@
-# make demo       the whole guide on the local sandbox; the last line on stdout is the record's path
+# make demo       the whole guide on the local sandbox; the last line on stdout is the record's path (ROAD=sip-uri: the other way in)
 # make lab        sandbox and JupyterLab on the first notebook
 # make test       lint and every test, notebooks included (under 40 minutes on 2 cores)
 # make test-fast  lint and the tests that need nothing but Python (under 5 minutes)
@@ -28,7 +28,7 @@ help:
 demo:
 	@sh tools/system_packages.sh demo
 	@sh tools/make_venv.sh requirements.lock
-	@.venv/bin/bw-runbook demo
+	@.venv/bin/bw-runbook demo$(if $(ROAD), --road $(ROAD))
 
 lab:
 	@sh tools/make_venv.sh requirements.lock

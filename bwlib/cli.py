@@ -93,13 +93,19 @@ def _say_error(error: BwlibError) -> None:
 
 
 @app.command()
-def demo(as_json: AsJsonLines = False) -> None:
+def demo(
+    road: Annotated[str, typer.Option(help="realm, or sip-uri: Bandwidth's Inbound SIP URI instead")] = "realm",
+    as_json: AsJsonLines = False,
+) -> None:
     """The whole guide on the sandbox: application, realm, credential, PBX, two calls, both heard."""
     from bwlib.run import start_site
     from bwlib.sandbox.control import home
 
-    site_file = home() / "demo" / "site.toml"
-    start_site(site_file, name="demo")
+    if road not in ("realm", "sip-uri"):
+        raise SettingsError("start the demo", f"there is no road {road!r}", "use realm or sip-uri")
+    name = "demo" if road == "realm" else f"demo-{road}"
+    site_file = home() / name / "site.toml"
+    start_site(site_file, name=name, road=road)
     _run(site_file, {"mode": "apply"}, None, as_json)
 
 
@@ -237,7 +243,7 @@ def _telling(line: Mapping[str, Any]) -> str:
     facts = line.get("object") or {}
     if "webhooks" in facts:
         return "".join(f"\n    {name}: {value}" for name, value in facts.items())
-    shown = [str(facts[name]) for name in ("name", "fqdn", "username", "number", "id") if facts.get(name)]
+    shown = [str(facts[name]) for name in ("name", "fqdn", "uri", "username", "number", "id") if facts.get(name)]
     note = f" ({line['note']})" if line.get("note") else ""
     return (f"  {' · '.join(shown)}" if shown else "") + note
 
@@ -321,13 +327,7 @@ def up(as_json: AsJson = False) -> None:
 @sandbox_app.command()
 def status(as_json: AsJson = False) -> None:
     """Where the sandbox is and what it does. Exit 3 when none is running."""
-    from bwlib.sandbox import control
-
-    sandbox = control.attach()
-    if sandbox is None:
-        _talk("no sandbox is running; bw-runbook sandbox up starts one")
-        raise typer.Exit(3)
-    _print_sandbox(sandbox, as_json)
+    _print_sandbox(_running_sandbox(), as_json)
 
 
 @sandbox_app.command()
@@ -343,6 +343,79 @@ def down() -> None:
     _talk("the sandbox is down")
 
 
+@sandbox_app.command()
+def fault(
+    name: Annotated[str, typer.Argument(help="its name; `bw-runbook sandbox faults --all` lists them")],
+    value: Annotated[str | None, typer.Option(help="a status, seconds, percent, ...; each fault has a default")] = None,
+    times: Annotated[int | None, typer.Option(help="how often it acts; without it until it is switched off")] = None,
+    match: Annotated[
+        list[str] | None, typer.Option("--match", "-m", help="what it acts on, such as path=/realms*; repeatable")
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="switch the faults of this name off")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Switch a fault on, or off with --clear. Exit 3 when no sandbox is running, or none of that name is on."""
+    sandbox = _running_sandbox()
+    if not clear:
+        wanted = _matches(match)
+        _print_faults([sandbox.switch_fault_on(name, value=value, times=times, match=wanted)], as_json)
+        return
+    ended = [each for each in sandbox.faults() if each["name"] == name]
+    for each in ended:
+        sandbox.switch_faults_off(each["id"])
+    _print_faults(ended, as_json)
+    if not ended:
+        _talk(f"no fault {name} is switched on")
+        raise typer.Exit(3)
+
+
+@sandbox_app.command()
+def faults(
+    show_all: Annotated[bool, typer.Option("--all", help="every fault there is, and what it takes")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="switch all of them off")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The faults that are switched on. Exit 3 when no sandbox is running."""
+    if show_all:
+        from bwlib.sandbox.faults import table
+
+        _print_faults(table(), as_json)
+        return
+    sandbox = _running_sandbox()
+    switched_on = sandbox.faults()
+    if clear:
+        _talk(f"switched off: {sandbox.switch_faults_off()}")
+    _print_faults(switched_on, as_json)
+    if not switched_on:
+        _talk("no fault is switched on")
+
+
+def _running_sandbox() -> Any:
+    from bwlib.sandbox import control
+
+    sandbox = control.attach()
+    if sandbox is None:
+        _talk("no sandbox is running; bw-runbook sandbox up starts one")
+        raise typer.Exit(3)
+    return sandbox
+
+
+def _matches(pairs: list[str] | None) -> dict[str, str]:
+    found = {}
+    for text in pairs or []:
+        key, equals, pattern = text.partition("=")
+        if not equals:
+            raise SettingsError("read --match", f"{text!r} has no pattern", "write it as path=/realms* or method=POST")
+        found[key] = pattern
+    return found
+
+
+def _print_faults(rows: list[dict[str, Any]], as_json: bool) -> None:
+    from bwlib.sandbox.faults import in_words
+
+    print(json.dumps(rows, sort_keys=True) if as_json else in_words(rows), end="\n" if as_json or rows else "")
+
+
 def _print_sandbox(sandbox: Any, as_json: bool) -> None:
     pbx = sandbox.get_note("pbx") or {}
     facts = {
@@ -351,6 +424,9 @@ def _print_sandbox(sandbox: Any, as_json: bool) -> None:
         "sip edge": ":".join(map(str, sandbox.edge_address or ())),
         "readback": sandbox.readback_address.url if sandbox.readback_address else "",
         "pbx": ":".join(map(str, pbx.get("sip", ()))),
+        "dashboard": sandbox.dashboard_url,
+        "dashboard_user": sandbox.dashboard_user,
+        "dashboard_password": f"in {sandbox.directory / 'dashboard.json'}",
         **sandbox.status(),
     }
     if as_json:

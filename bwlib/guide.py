@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import SecretStr
 
 from bwlib.errors import BwlibError, NotAsExpected
-from bwlib.models import Application, Extension, OutboundRoute, Outcome, Realm, SipCredential, Trunk
+from bwlib.models import Application, Extension, InboundSipUri, OutboundRoute, Outcome, Realm, SipCredential, Trunk
 from bwlib.record.run_record import RunRecord
-from bwlib.settings import Mode, Settings
+from bwlib.settings import Mode, Road, Settings
 from bwlib.surroundings import Surroundings
 from bwlib.wanted import found_application, learn_ha1, wanted_extension, wanted_route, wanted_trunk
 from bwlib.widgets import show
@@ -128,6 +128,8 @@ class Run:
         """Guide step 2: an ACTIVE realm."""
         from bwlib.steps import realm as steps
 
+        if not self._on_road("realm", steps.TITLE):
+            return None
         wanted, client = self.settings.realm, self.on.client
         return self.step(
             "realm",
@@ -146,14 +148,16 @@ class Run:
         """Guide step 2: a SIP credential in the realm, bound to the application of step 1."""
         from bwlib.steps import sip_credential as steps
 
+        if not self._on_road("realm", steps.TITLE):
+            return None
         table, client = self.settings.sip_credential, self.on.client
 
         def go(*, write: bool) -> Outcome[SipCredential]:
             application = found_application(self)
             if realm is None or application is None:
-                return self._missing(steps.TITLE, "the application and the realm", "10_application")
+                return self.missing(steps.TITLE, "the application and the realm", "10_application")
             password = self.secret(table.password)
-            learn_ha1(self, realm, table.username, password)
+            learn_ha1(self, realm.fqdn, table.username, password)
             if not write:
                 return steps.plan_sip_credential(client, realm, table.username, password, application)
             return steps.ensure_sip_credential(
@@ -168,6 +172,19 @@ class Run:
 
         return self.step("sip_credential", lambda: go(write=False), lambda: go(write=True)).found
 
+    def inbound_sip_uri(self) -> InboundSipUri | None:
+        """Guide step 2 by the second road: calls to the application's own SIP URI, in place of realm and credential."""
+        from bwlib import second_road
+        from bwlib.steps.inbound_sip_uri import TITLE
+
+        return second_road.ensure(self) if self._on_road("sip-uri", TITLE) else None
+
+    def _on_road(self, road: Road, title: str) -> bool:
+        """Say so, and write nothing down, when a step belongs to the other road."""
+        if self.settings.road != road:
+            show.show_text(title, [f'not on this road: the site file says road = "{self.settings.road}"'])
+        return self.settings.road == road
+
     # ------------------------------------------------------------ guide step 3
 
     def settings_sheet(self) -> None:
@@ -177,10 +194,10 @@ class Run:
         sheets: list[str] = []
 
         def write() -> Outcome[dict[str, str]]:
-            trunk = wanted_trunk(self)
-            if trunk is None:
-                return self._missing(SHEET, "the realm and its SIP credential", "20_sip_credentials")
-            sheets.append(settings_sheet("any", trunk, wanted_route(self), wanted_extension(self)))
+            trunk, route = wanted_trunk(self), wanted_route(self)
+            if trunk is None or route is None:
+                return self.missing(SHEET, self._entrance(), "20_sip_credentials")
+            sheets.append(settings_sheet("any", trunk, route, wanted_extension(self)))
             self.record.write_text("settings_sheet.txt", sheets[0])
             return Outcome("passed", SHEET, {"in the record": "settings_sheet.txt"})
 
@@ -215,7 +232,7 @@ class Run:
         def go(do: Callable[[Pbx, Kind[P], P], Outcome[P]]) -> Outcome[P]:
             thing = wanted()
             if thing is None:
-                return self._missing(kind.title, "the realm and its SIP credential", "20_sip_credentials")
+                return self.missing(kind.title, self._entrance(), "20_sip_credentials")
             pbx = self.on.pbx()
             which.update(pbx.identity())
             self.record.write_config("before", pbx.snapshot())
@@ -233,7 +250,7 @@ class Run:
 
         def check() -> Outcome[dict[str, str]]:
             if trunk is None:
-                return self._missing(title, "the trunk", "30_pbx")
+                return self.missing(title, "the trunk", "30_pbx")
             steps.check_no_registration(self.on.pbx(), trunk)
             return Outcome("passed", title, {"outbound registrations to the realm": "none"})
 
@@ -248,19 +265,20 @@ class Run:
         title = "Everything a call needs is in place"
 
         def check() -> Outcome[dict[str, str]]:
-            trunk = wanted_trunk(self)
-            if trunk is None:
+            trunk, route = wanted_trunk(self), wanted_route(self)
+            if trunk is None or route is None:
                 raise NotAsExpected(
                     "prepare the test calls",
-                    "the application, the realm or its SIP credential is missing",
+                    f"the application, or {self._entrance()}, is missing",
                     "run the notebooks 10_application and 20_sip_credentials first",
                 )
             pbx = self.on.pbx()
             steps.check_on_pbx(pbx, steps.TRUNK, trunk)
-            steps.check_on_pbx(pbx, steps.ROUTE, wanted_route(self))
+            steps.check_on_pbx(pbx, steps.ROUTE, route)
             steps.check_on_pbx(pbx, steps.EXTENSION, wanted_extension(self))
             steps.check_no_registration(pbx, trunk)
-            facts = {"realm": trunk.server, "trunk": trunk.name, "extension": self.settings.pbx.extension}
+            facts = {"realm" if self.settings.road == "realm" else "SIP URI": route.request_uri or trunk.server}
+            facts |= {"trunk": trunk.name, "extension": self.settings.pbx.extension}
             return Outcome("passed", title, facts)
 
         self.step("ready", lambda: self._planned(title, "read back before calling"), check)
@@ -365,7 +383,10 @@ class Run:
     def _planned(self, title: str, what: str) -> Outcome[Any]:
         return Outcome("planned", title, None, note=f"planned, not done: {what}")
 
-    def _missing(self, title: str, what: str, notebook: str) -> Outcome[Any]:
+    def _entrance(self) -> str:
+        return "the realm and its SIP credential" if self.settings.road == "realm" else "the SIP URI and its password"
+
+    def missing(self, title: str, what: str, notebook: str) -> Outcome[Any]:
         """A step whose ground is missing: pending when only planning, an error that names the notebook otherwise."""
         if self.writes:
             raise NotAsExpected(f"set up: {title}", f"{what} must exist first", f"run notebook {notebook} first")

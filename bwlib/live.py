@@ -56,7 +56,7 @@ def live_surroundings(settings: Settings, record: RunRecord, secret: Callable[[s
         readback=readback,
         ears=ears,
         sip_events=None,
-        realm_lane="Realm",
+        realm_lane="Realm" if settings.road == "realm" else "SIP URI",
         call_lock=Path(tempfile.gettempdir()) / f"bw-runbook-{os.getuid()}-{account_id}.lock",
         why_gone=lambda: "",
     )

@@ -15,6 +15,10 @@ from pydantic import SecretStr
 
 T = TypeVar("T")
 
+# Where a PBX puts the dialled number of a call to an Inbound SIP URI. X- headers arrive in `sipHeaders` of `initiate`,
+# their names in lower case (github.com/Bandwidth/python-sdk bandwidth.yml, read 2026-11-23).
+NUMBER_HEADER = "X-Dialed-Number"
+
 # ---------------------------------------------------------------- Bandwidth side
 
 
@@ -64,6 +68,33 @@ class SipCredential:
     application_id: str | None
     ha1: SecretStr
     ha1b: SecretStr
+
+
+@dataclass(frozen=True)
+class InboundSipUri:
+    """An application's Inbound SIP URI as Bandwidth answered it: the second road from a PBX to the application.
+
+    uri is `sip:<uuid>@<host>`, "" as long as Bandwidth has given none; the uuid is not the application's id.
+    password is there in the one answer that enabled or rotated it, and in no other.
+    """
+
+    application_id: str
+    uri: str
+    enabled: bool
+    password_auth: bool
+    allowed_source_ips: tuple[str, ...] = ()
+    allowed_regions: tuple[str, ...] = ()
+    password: SecretStr | None = None
+
+    @property
+    def user(self) -> str:
+        """The uuid of the URI."""
+        return self.uri.removeprefix("sip:").partition("@")[0]
+
+    @property
+    def host(self) -> str:
+        """The host of the URI, without a port."""
+        return self.uri.rpartition("@")[2].partition(";")[0].partition(":")[0]
 
 
 @dataclass(frozen=True)
@@ -134,19 +165,26 @@ class Webhook:
     answer_body: str
     authenticated: bool
 
+    @property
+    def dialled(self) -> str:
+        """The number that was dialled: `to`, or on a call to a SIP URI (whose user is a uuid) the X- header with it."""
+        headers = self.body.get("sipHeaders")
+        number = headers.get(NUMBER_HEADER.lower()) if isinstance(headers, Mapping) else None
+        return str(number or self.body.get("to") or "")
+
 
 # ---------------------------------------------------------------- PBX side
 
 
 @dataclass(frozen=True)
 class Trunk:
-    """A PBX trunk to a realm: no registration, outbound authentication only.
+    """A PBX trunk to a realm or a SIP URI's host: no registration, outbound authentication only.
 
-    server is the realm's FQDN. port None leaves it to SRV. outbound_proxy ("127.0.0.2:5060") is for places
-    without DNS for the realm. qualify_s 0 = no OPTIONS: an unanswered one makes Asterisk refuse to send INVITEs.
-    bandwidth_ips are the only sources whose unauthenticated INVITEs are admitted (Bandwidth cannot answer a
-    challenge), and those reach `inbound_extension` and nothing else. transfers: whether the far end may transfer a
-    call (REFER) to a number of its choice.
+    server is the realm's FQDN, or the host of the SIP URI. port None leaves it to SRV. outbound_proxy
+    ("127.0.0.2:5060") is for places without DNS for it. qualify_s 0 = no OPTIONS: an unanswered one makes Asterisk
+    refuse to send INVITEs. bandwidth_ips are the only sources whose unauthenticated INVITEs are admitted (Bandwidth
+    cannot answer a challenge), and those reach `inbound_extension` and nothing else. transfers: whether the far end
+    may transfer a call (REFER) to a number of its choice.
     """
 
     name: str
@@ -172,7 +210,8 @@ class OutboundRoute:
     """Which dialled numbers leave by the trunk. `pattern` is an Asterisk dial pattern without the underscore.
 
     `prepend` is put before the dialled digits; `caller_id` is the site's number in +E.164. forwarding: whether a
-    redirection (302) by the far end is followed, to whatever it names.
+    redirection (302) by the far end is followed, to whatever it names. With `request_uri` ("sip:<uuid>@<host>") every
+    call goes to that URI, and the number travels in the header `number_header`.
     """
 
     name: str
@@ -181,6 +220,8 @@ class OutboundRoute:
     trunk: str
     caller_id: str
     forwarding: bool = False
+    request_uri: str = ""
+    number_header: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import hmac
 import json
 import logging
@@ -34,6 +35,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from bwlib import bxml
+from bwlib.models import NUMBER_HEADER
 from bwlib.readback_store import WebhookStore
 
 log = logging.getLogger(__name__)
@@ -91,6 +93,19 @@ def spoken_number(to: str) -> str:
     return spoken(to.removeprefix("sip:").removeprefix("sips:").partition("@")[0])
 
 
+def dialled_number(fields: Mapping[str, object]) -> str:
+    """What was dialled: the X-Dialed-Number of a call to an Inbound SIP URI (its user is a uuid), else `to`.
+
+    As query parameters the headers are one JSON text.
+    """
+    headers = fields.get("sipHeaders")
+    if isinstance(headers, str):
+        with contextlib.suppress(ValueError, RecursionError):
+            headers = json.loads(headers)
+    named = headers.get(NUMBER_HEADER.lower()) if isinstance(headers, Mapping) else None
+    return str(named or fields.get("to") or "")
+
+
 def bxml_for(event_type: str, fields: Mapping[str, object], options: Options) -> str:
     """The BXML answer to an initiate, answer, redirect, gather or recordComplete event."""
     if event_type == "gather":
@@ -100,7 +115,7 @@ def bxml_for(event_type: str, fields: Mapping[str, object], options: Options) ->
     if event_type in ("recordComplete", "recordingComplete"):
         return bxml.document(bxml.SpeakSentence("Your recording is complete. Goodbye."), bxml.Hangup())
     outbound = event_type == "answer" or fields.get("direction") == "outbound"
-    number = spoken_number(str(fields.get("to") or ""))
+    number = spoken_number(dialled_number(fields))
     verb = "You were called at" if outbound else "You dialled"
     greeting = f"{verb} {number}." if number else "Hello from readback."
     clip = (bxml.PlayAudio(_own_url("clip.wav", options)),) if options.speak_clip else ()

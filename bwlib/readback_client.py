@@ -89,7 +89,7 @@ class Readback:
             seen += new
             for webhook in new:
                 admitted = webhook.answer_status < 400
-                if admitted and webhook.event_type == event_type and to in (None, webhook.body.get("to")):
+                if admitted and webhook.event_type == event_type and to in (None, webhook.dialled):
                     return webhook
             if time.monotonic() >= deadline:
                 raise _missing(event_type, call_id, to, seen, timeout_s)
@@ -159,9 +159,7 @@ def _missing(
             "No webhook arrived at all.",
             "Check that the call was placed and that the callback URL reaches readback; then run the cell again.",
         )
-    listed = ", ".join(
-        f"{w.event_type or 'unreadable'} to {w.body.get('to', '?')} ({w.answer_status})" for w in seen[-10:]
-    )
+    listed = ", ".join(f"{w.event_type or 'unreadable'} to {w.dialled or '?'} ({w.answer_status})" for w in seen[-10:])
     turned_away = any(webhook.answer_status == 401 for webhook in seen)
     do_next = "Compare what arrived with what was expected, and look at the call's SIP ladder."
     if turned_away and all(webhook.answer_status == 401 for webhook in seen):

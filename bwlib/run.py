@@ -83,6 +83,7 @@ def start_site(
     *,
     name: str = "my-site",
     target: str = "sandbox",
+    road: str = "realm",
     mode: str = "auto",
     make_secrets: bool = True,
 ) -> list[str]:
@@ -97,14 +98,23 @@ def start_site(
     if not path.exists():
         if target not in ("sandbox", "live"):
             raise SettingsError("write a site file", f"target is {target!r}", 'type "sandbox" or "live"')
+        if road not in ("realm", "sip-uri"):
+            raise SettingsError("write a site file", f"road is {road!r}", 'type "realm" or "sip-uri"')
         if mode == "plan":
             return show.Lines("Site file and secrets", [f"would write {path}"])
-        text = starter_site_file(name, target="live" if target == "live" else "sandbox")
+        text = starter_site_file(
+            name,
+            target="live" if target == "live" else "sandbox",
+            road="sip-uri" if road == "sip-uri" else "realm",
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         done.append(f"wrote {path}")
     settings = load_settings(path)
-    for reference in (settings.sip_credential.password, settings.pbx.extension_secret):
+    ours = [settings.pbx.extension_secret]
+    if settings.road == "realm":  # by the other road Bandwidth makes the password
+        ours.insert(0, settings.sip_credential.password)
+    for reference in ours:
         done.append(_have_secret(reference, settings.folder, make=make_secrets, plan=mode == "plan"))
     return show.Lines("Site file and secrets", done)
 
@@ -130,7 +140,9 @@ def operator() -> str:
 
 def _dotted(overrides: Mapping[str, object]) -> dict[str, object]:
     """realm_name -> realm.name, sip_credential_username -> sip_credential.username; an unknown table is refused."""
-    tables = ("sip_credential", "bandwidth", "application", "realm", "pbx", "test")
+    if "road" in overrides:
+        return {"road": overrides["road"], **_dotted({k: v for k, v in overrides.items() if k != "road"})}
+    tables = ("sip_credential", "sip_uri", "bandwidth", "application", "realm", "pbx", "test")
     dotted = {}
     for name, value in overrides.items():
         table = next((table for table in tables if name.startswith(table + "_")), None)
@@ -164,11 +176,10 @@ def _open_record(settings: Settings, redactor: Redactor, notebook: str) -> RunRe
 
 def learn_secrets(settings: Settings, record: RunRecord) -> None:
     """Teach a record's redactor every secret that this site has by now: the runner's half of what kernels learn."""
-    from bwlib.bandwidth.wire import hash1, hash1b
-
     read = _secret_reader(settings, record.redactor)
     references = [
         settings.sip_credential.password,
+        settings.sip_uri.password,
         settings.pbx.extension_secret,
         settings.application.callback_password,
     ]
@@ -177,18 +188,31 @@ def learn_secrets(settings: Settings, record: RunRecord) -> None:
     for reference in references:
         if reference and not reference.startswith("prompt:") and secret_references.exists(reference, settings.folder):
             read(reference)
-    made = latest_steps(record.folder).get("realm", {}).get("object") or {}
-    if made.get("fqdn") and secret_references.exists(settings.sip_credential.password, settings.folder):
-        password = read(settings.sip_credential.password)
-        for name, hashed in (("HA1", hash1), ("HA1b", hash1b)):
-            value = hashed(settings.sip_credential.username, made["fqdn"], password)
-            record.redactor.learn(name, value.get_secret_value())
+    _learn_hashes(settings, record, read)
     if settings.target == "sandbox":
         from bwlib.sandbox import control
 
         sandbox = control.attach()
+        sandbox = sandbox and _own_account(sandbox, settings)
         for name, secret in sandbox_secrets(sandbox) if sandbox else []:
             record.redactor.learn(name, secret)
+
+
+def _learn_hashes(settings: Settings, record: RunRecord, read: Callable[[str], SecretStr]) -> None:
+    """The HA1 of each password that this run's trunk may use, once the name that it is hashed with is known."""
+    from bwlib.bandwidth.wire import hash1, hash1b
+
+    steps = latest_steps(record.folder)
+    fqdn = (steps.get("realm", {}).get("object") or {}).get("fqdn", "")
+    uri = (steps.get("inbound_sip_uri", {}).get("object") or {}).get("uri", "")
+    user, _, host = uri.removeprefix("sip:").partition("@")
+    for username, realm, reference in (
+        (settings.sip_credential.username, fqdn, settings.sip_credential.password),
+        (settings.sip_uri.username or user, host, settings.sip_uri.password),
+    ):
+        if realm and not reference.startswith("prompt:") and secret_references.exists(reference, settings.folder):
+            for name, hashed in (("HA1", hash1), ("HA1b", hash1b)):
+                record.redactor.learn(name, hashed(username, realm, read(reference)).get_secret_value())
 
 
 # ---------------------------------------------------------------- the sandbox
@@ -200,7 +224,7 @@ def _on_sandbox(settings: Settings, record: RunRecord, secret: Callable[[str], S
     from bwlib.readback_client import Readback
     from bwlib.sandbox import control
 
-    sandbox = control.start()
+    sandbox = _own_account(control.start(), settings)
     address, edge = sandbox.readback, sandbox.edge
     recorder = Recorder(record)
     for name, value in sandbox_secrets(sandbox):
@@ -227,10 +251,16 @@ def _on_sandbox(settings: Settings, record: RunRecord, secret: Callable[[str], S
         readback=Readback(address.url, address.token, address.ca_file),
         ears=_sandbox_ears(sandbox),
         sip_events=lambda since: _sip_since(sandbox, since),
-        realm_lane="Realm (sandbox edge)",
+        realm_lane=f"{'Realm' if settings.road == 'realm' else 'SIP URI'} (sandbox edge)",
         call_lock=sandbox.directory / "call.lock",
         why_gone=lambda: _why_gone(sandbox),
     )
+
+
+def _own_account(sandbox: Sandbox, settings: Settings) -> Sandbox:
+    """The sandbox as the site's account sees it."""
+    name = settings.bandwidth.sandbox_account
+    return sandbox.account(name) if name else sandbox
 
 
 def _sandbox_application(
@@ -282,6 +312,7 @@ def sandbox_secrets(sandbox: Sandbox) -> list[tuple[str, str]]:
     secrets = [
         ("sandbox client secret", sandbox.client_secret.get_secret_value()),
         ("sandbox control token", sandbox.control_token.get_secret_value()),
+        ("dashboard password", sandbox.dashboard_password.get_secret_value()),
     ]
     if sandbox.readback_address is not None:
         secrets += [

@@ -106,6 +106,59 @@ def store_new(reference: str, base: Path) -> None:
         )
 
 
+def check_writable(reference: str, base: Path) -> None:
+    """Make sure that a secret can be put where `reference` points, before somebody makes one that is said only once.
+
+    Raises: SecretUnavailable.
+    """
+    kind, _, _ = reference.partition(":")
+    if kind not in ("file", "keyring"):
+        raise SecretUnavailable(
+            f"keep a new secret in {reference}", f"a {kind}: reference cannot be written", "use file: or keyring:"
+        )
+    if kind == "file":
+        path = _file_path(reference, base)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _not_written(reference, error) from None
+        if not os.access(path.parent, os.W_OK) or path.is_dir():
+            raise SecretUnavailable(
+                f"keep a new secret in {reference}", f"{path} cannot be written", "make the folder writable"
+            )
+
+
+def store(reference: str, base: Path, value: SecretStr) -> None:
+    """Put a secret that somebody else made where `reference` points, in place of what is there, and read it back.
+
+    Raises: SecretUnavailable when the store did not keep it.
+    """
+    check_writable(reference, base)
+    secret, rest = value.get_secret_value(), reference.partition(":")[2]
+    _refuse_unfit(reference, secret)
+    if reference.startswith("file:"):
+        _replace_file(reference, _file_path(reference, base), secret)
+    else:
+        _set_in_keyring(rest, secret)
+    if resolve(reference, base).get_secret_value() != secret:
+        raise SecretUnavailable(
+            f"keep a new secret in {reference}", "the store did not keep it", "use a file: reference instead"
+        )
+
+
+def _replace_file(reference: str, path: Path, secret: str) -> None:
+    """A reader sees the old secret or the new one, never half of it."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(secret + "\n")
+        partial.replace(path)
+    except OSError as error:
+        raise _not_written(reference, error) from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def _to_new_file(reference: str, base: Path, value: str) -> None:
     path = _file_path(reference, base)
     try:
@@ -204,8 +257,23 @@ def _to_keyring(rest: str, value: str) -> None:
             raise SecretUnavailable(
                 f"make a new secret for keyring:{rest}", "there is one already", f"run: keyring set {service} {name}"
             )
+    except KeyringError as error:
+        raise _no_keyring(rest, error) from None
+    _set_in_keyring(rest, value)
+
+
+def _set_in_keyring(rest: str, value: str) -> None:
+    import keyring
+    from keyring.errors import KeyringError
+
+    service, _, name = rest.partition("/")
+    try:
         keyring.set_password(service, name, value)
     except KeyringError as error:
-        raise SecretUnavailable(
-            f"write keyring:{rest}", f"no usable secret store ({type(error).__name__})", "use a file: reference instead"
-        ) from None
+        raise _no_keyring(rest, error) from None
+
+
+def _no_keyring(rest: str, error: Exception) -> SecretUnavailable:
+    return SecretUnavailable(
+        f"write keyring:{rest}", f"no usable secret store ({type(error).__name__})", "use a file: reference instead"
+    )

@@ -25,6 +25,8 @@ from bwlib.secret_references import is_reference
 
 Target = Literal["sandbox", "live"]
 Mode = Literal["auto", "plan", "apply"]
+# How the PBX reaches the application: by a realm and a SIP credential (the guide), or by Bandwidth's Inbound SIP URI.
+Road = Literal["realm", "sip-uri"]
 
 LIVE_API_URL = "https://api.bandwidth.com/api/v2"
 LIVE_VOICE_URL = "https://voice.bandwidth.com/api/v2"
@@ -90,8 +92,12 @@ class _Table(BaseModel):
 
 
 class BandwidthTable(_Table):
-    """The account. On the sandbox everything here comes from the sandbox and may stay out of the file."""
+    """The account. On the sandbox everything here comes from the sandbox and may stay out of the file.
 
+    sandbox_account: which of the sandbox's accounts; one is made for a new name, "" is the one it starts with.
+    """
+
+    sandbox_account: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9-]{0,39})?$")] = ""
     account_id: Annotated[str, Field(pattern=r"^[0-9]*$")] = ""
     client_id: str = "env:BW_CLIENT_ID"  # not a secret: a reference or the id itself
     client_secret: SecretReference = "env:BW_CLIENT_SECRET"  # noqa: S105  a reference
@@ -126,6 +132,21 @@ class SipCredentialTable(_Table):
 
     username: Annotated[str, Field(pattern=r"^[A-Za-z0-9._\-!$&*+=~]{1,32}$")] = "pbx"
     password: SecretReference = "file:secrets/sip_password"  # noqa: S105  a reference
+    rotate: bool = False
+
+
+class SipUriTable(_Table):
+    """The second road (road = "sip-uri"). Bandwidth makes the password and says it once: it is written to `password`.
+
+    username "": the URI's own uuid; which one Bandwidth wants is not public. Empty lists are not sent. `rotate` true
+    lets a URI that is enabled already, with a password that nobody has kept, be disabled and enabled anew.
+    Source: dev.bandwidth.com/docs/voice/programmable-voice/inbound-sip-uri (read 2026-11-23).
+    """
+
+    password: SecretReference = "file:secrets/sip_uri_password"  # noqa: S105  a reference
+    username: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9@._+-]{0,99})?$")] = ""
+    allowed_source_ips: tuple[Network, ...] = ()
+    allowed_regions: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2,8}$")], ...] = ()
     rotate: bool = False
 
 
@@ -175,11 +196,13 @@ class Settings(_Table):
 
     name: Annotated[str, Field(pattern=SITE_NAME)]
     target: Target = "sandbox"
+    road: Road = "realm"
     operator_note: str = ""
     bandwidth: BandwidthTable = BandwidthTable()
     application: ApplicationTable = ApplicationTable()
     realm: RealmTable = RealmTable()
     sip_credential: SipCredentialTable = SipCredentialTable()
+    sip_uri: SipUriTable = SipUriTable()
     pbx: PbxTable = PbxTable()
     readback: ReadbackTable = ReadbackTable()
     test: TestTable = TestTable()
@@ -340,7 +363,7 @@ def _refuse_live_urls(settings: Settings) -> None:
             )
 
 
-def starter_site_file(name: str, *, target: Target = "sandbox") -> str:
+def starter_site_file(name: str, *, target: Target = "sandbox", road: Road = "realm") -> str:
     """The text of a new site file, with the answers that most sites change and a word on each.
 
     Raises: SettingsError for a name that the file could not be read back with.
@@ -351,29 +374,36 @@ def starter_site_file(name: str, *, target: Target = "sandbox") -> str:
             f"the site's name is {name!r}",
             "use lower-case letters, digits and hyphens, at most 40, such as my-site",
         )
-    names = names_for(name)
-    return f"""\
+    fields = {entry.replace(".", "_"): value for entry, value in names_for(name).items()}
+    return _STARTER.format(name=name, target=target, road=road, **fields)
+
+
+_STARTER = """\
 # Site file of bw-runbook: one per site, the same for notebooks and for `bw-runbook run`.
 # A secret is always a reference: env:NAME, keyring:service/name, file:path (mode 0600) or prompt:
 # The names below come from the site's own name, so that two sites on one account or PBX stay apart.
 name = "{name}"
 target = "{target}"          # "live" works on a real Bandwidth account
+road = "{road}"              # "realm", or "sip-uri": Bandwidth's Inbound SIP URI instead of realm and credential
 
 [application]                # guide step 1
-name = "{names["application.name"]}"
+name = "{application_name}"
 callback_url = ""            # empty: this project's readback, on the sandbox
 
 [realm]                      # guide step 2; Bandwidth lengthens the name
-name = "{names["realm.name"]}"
+name = "{realm_name}"
 
 [sip_credential]
-username = "{names["sip_credential.username"]}"
+username = "{sip_credential_username}"
 password = "file:secrets/sip_password"
 
+[sip_uri]                    # with road = "sip-uri": Bandwidth makes the password, it is kept here
+password = "file:secrets/sip_uri_password"
+
 [pbx]                        # guide step 3
-trunk = "{names["pbx.trunk"]}"
-route = "{names["pbx.route"]}"
-extension = "{names["pbx.extension"]}"
+trunk = "{pbx_trunk}"
+route = "{pbx_route}"
+extension = "{pbx_extension}"
 extension_secret = "file:secrets/extension_secret"
 
 [test]

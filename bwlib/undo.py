@@ -17,6 +17,7 @@ from bwlib.record.journal import read_lines
 from bwlib.record.run_record import run_folders
 from bwlib.steps import pbx as pbx_steps
 from bwlib.steps.application import remove_application
+from bwlib.steps.inbound_sip_uri import remove_inbound_sip_uri
 from bwlib.steps.realm import remove_realm
 from bwlib.steps.sip_credential import remove_sip_credential
 from bwlib.widgets import show
@@ -29,6 +30,7 @@ NAMED_BY = {
     "trunk": "name",
     "sip_credential": "username",
     "realm": "fqdn",
+    "inbound_sip_uri": "uri",
     "application": "name",
 }
 KINDS: Mapping[str, pbx_steps.Kind[Any]] = {
@@ -66,7 +68,7 @@ def created_objects(run: Run, record: str | None = None) -> dict[str, list[dict[
 
 
 def _is_same(step: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    key = NAMED_BY[step] if step in KINDS else "id"
+    key = "id" if step in ("sip_credential", "realm", "application") else NAMED_BY[step]
     return bool(one["object"].get(key) == other["object"].get(key))
 
 
@@ -118,6 +120,8 @@ def _remove(run: Run, step: str, line: Mapping[str, Any]) -> Outcome[Any]:
         return remove_sip_credential(client, realm, made["id"], made["username"])
     if step == "realm":
         return remove_realm(client, made["id"], made["fqdn"])
+    if step == "inbound_sip_uri":
+        return remove_inbound_sip_uri(client, made["application_id"], made["uri"])
     if step == "application":
         return remove_application(client, made["id"], made["name"])
     name = made[NAMED_BY[step]]

@@ -5,12 +5,13 @@ A name goes down once; an object comes back; from then on only the object travel
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from bwlib.errors import NotAsExpected
-from bwlib.models import Application, Extension, OutboundRoute, Realm, Trunk
+from bwlib.models import NUMBER_HEADER, Application, Extension, InboundSipUri, OutboundRoute, Trunk
 
 if TYPE_CHECKING:
     from bwlib.guide import Run
@@ -29,12 +30,16 @@ def found_application(run: Run) -> Application | None:
 
 
 def wanted_trunk(run: Run) -> Trunk | None:
-    """The trunk for the realm and credential as they are now; None when they do not exist (or, planning, differ) yet.
+    """The trunk for the realm and credential (or the SIP URI) as they are now.
+
+    None when they do not exist (or, planning, differ) yet.
 
     Raises: NotAsExpected when the credential's password or application differ: such a trunk would never work.
     """
     from bwlib.steps import pbx, realm, sip_credential
 
+    if run.settings.road == "sip-uri":
+        return _trunk_to_sip_uri(run)
     client, wanted = run.on.client, run.settings.sip_credential
     application = found_application(run)
     found = realm.find_realm(client, run.settings.realm.name)
@@ -43,7 +48,7 @@ def wanted_trunk(run: Run) -> Trunk | None:
     if sip_credential.find_sip_credential(client, found, wanted.username) is None:
         return None
     password = run.secret(wanted.password)
-    learn_ha1(run, found, wanted.username, password)
+    learn_ha1(run, found.fqdn, wanted.username, password)
     try:
         credential = sip_credential.check_sip_credential(client, found, wanted.username, password, application)
     except NotAsExpected:
@@ -62,12 +67,47 @@ def wanted_trunk(run: Run) -> Trunk | None:
     )
 
 
-def wanted_route(run: Run) -> OutboundRoute:
-    """The outbound route: which numbers leave by the trunk, with the site's number as caller id."""
+def _trunk_to_sip_uri(run: Run) -> Trunk | None:
+    from bwlib.steps.pbx import trunk_to_sip_uri
+
+    table, sip_uri = run.settings.sip_uri, found_sip_uri(run)
+    if sip_uri is None:
+        return None
+    password = run.secret(table.password)
+    learn_ha1(run, sip_uri.host, table.username or sip_uri.user, password)
+    return trunk_to_sip_uri(
+        sip_uri,
+        name=run.settings.pbx.trunk,
+        username=table.username,
+        password=password,
+        number=run.on.number,
+        bandwidth_ips=run.on.bandwidth_ips,
+        extension=run.settings.pbx.extension,
+        outbound_proxy=run.on.trunk_proxy,
+    )
+
+
+def found_sip_uri(run: Run) -> InboundSipUri | None:
+    """The application's SIP URI, None when it is not enabled yet."""
+    from bwlib import second_road
+
+    application = found_application(run)
+    return None if application is None else second_road.current(run, application)
+
+
+def wanted_route(run: Run) -> OutboundRoute | None:
+    """The outbound route: which numbers leave by the trunk, with the site's number as caller id.
+
+    By the second road every call goes to the one SIP URI, and the number travels in a header; None before there is one.
+    """
     table = run.settings.pbx
-    return OutboundRoute(
+    route = OutboundRoute(
         name=table.route, pattern=DIAL_PATTERN, prepend=PREPEND, trunk=table.trunk, caller_id=run.on.number
     )
+    if run.settings.road == "realm":
+        return route
+    sip_uri = found_sip_uri(run)
+    return None if sip_uri is None else replace(route, request_uri=sip_uri.uri, number_header=NUMBER_HEADER)
 
 
 def wanted_extension(run: Run) -> Extension:
@@ -81,9 +121,9 @@ def wanted_extension(run: Run) -> Extension:
     )
 
 
-def learn_ha1(run: Run, realm: Realm, username: str, password: SecretStr) -> None:
+def learn_ha1(run: Run, fqdn: str, username: str, password: SecretStr) -> None:
     """HA1 is as good as the password: the record must know it to keep it out."""
     from bwlib.bandwidth.wire import hash1, hash1b
 
     for name, hashed in (("HA1", hash1), ("HA1b", hash1b)):
-        run.record.redactor.learn(name, hashed(username, realm.fqdn, password).get_secret_value())
+        run.record.redactor.learn(name, hashed(username, fqdn, password).get_secret_value())

@@ -30,9 +30,11 @@ ASIDE_S = 20.0  # how long anything may take; never asserted
 class World:
     """One sandbox and what a user of its account would do with it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, account: str = "") -> None:
         self.home = home
         self.sandbox = control.start(home)
+        if account:
+            self.sandbox = self.sandbox.account(account)
         self._token = ""
         self.http = httpx.Client(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False)
 
@@ -56,6 +58,10 @@ class World:
     def voice(self, method: str, path: str, body: Any = None) -> httpx.Response:
         url = f"{self.sandbox.voice_url}/accounts/{self.sandbox.account_id}{path}"
         return self.http.request(method, url, json=body, headers=self.bearer())
+
+    def other_account(self, name: str) -> World:
+        """The same sandbox, as a user of another of its accounts sees it."""
+        return World(self.home, name)
 
     # ---------------------------------------------------------------- objects
 

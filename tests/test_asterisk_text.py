@@ -86,6 +86,35 @@ def test_the_manager_interface_and_the_file_are_read_as_the_same_trunk() -> None
     assert trunk_from("bandwidth", settings_from_ami([event, *rest]), "101", False) == TRUNK
 
 
+BY_URI = replace(ROUTE, request_uri="sip:479fbd44-3362@sip-uri.test", number_header="X-Dialed-Number")
+
+
+def test_a_route_to_a_sip_uri_puts_the_number_into_a_header_and_is_read_back() -> None:
+    config = text.route_dialplan(BY_URI)
+    assert (
+        "Dial(PJSIP/bandwidth/sip:479fbd44-3362@sip-uri.test,60,"
+        "b(bw-number-header^add^1(X-Dialed-Number^+1${EXTEN})))" in config
+    )
+    assert route_from("us", steps_from_text(config, "bw-outbound-us")) == BY_URI
+
+
+@pytest.mark.parametrize(
+    ("uri", "header"),
+    [
+        ("sip:a,b@h.test", "X-Dialed-Number"),
+        ("sip:a)@h.test", "X-Dialed-Number"),
+        ("sip:a@h.test\n[x]", "X-Dialed-Number"),
+        ("sip:a@h.test", "To"),
+        ("sip:a@h.test", "X-a^b"),
+        ("", "X-Dialed-Number"),
+        ("sip:a@h.test", ""),
+    ],
+)
+def test_a_sip_uri_or_a_header_that_would_become_dialplan_is_refused(uri: str, header: str) -> None:
+    with pytest.raises(SettingsError):
+        checks.check_route(replace(ROUTE, request_uri=uri, number_header=header))
+
+
 def test_each_way_of_dialling_becomes_the_same_number() -> None:
     assert text.route_patterns("NXXNXXXXXX", "+1") == [
         ("NXXNXXXXXX", "+1"),
@@ -178,6 +207,12 @@ def test_identifies_are_read_with_their_names_and_networks() -> None:
         ("a-b", "c", ["10.0.0.0/8", "fe80::/64"]),
         ("x", "800", []),
     ]
+
+
+def test_two_trunks_share_what_is_admitted_only_when_they_admit_the_same_addresses() -> None:
+    same, other = replace(TRUNK, name="second"), replace(TRUNK, name="third", bandwidth_ips=("192.0.2.2",))
+    assert text.admitted_context(same) == text.admitted_context(TRUNK) != text.admitted_context(other)
+    assert text.admitted_context(replace(TRUNK, bandwidth_ips=())) == "bw-inbound-bandwidth"
 
 
 @given(st.lists(st.binary(max_size=20)), st.booleans())

@@ -288,8 +288,9 @@ def test_a_wrong_secret_is_not_authenticated(sandbox: control.Sandbox) -> None:
 def test_basic_works_until_bandwidth_ends_it(sandbox: control.Sandbox) -> None:
     auth = BasicAuth(sandbox.client_id, sandbox.client_secret)
     with Client(sandbox.account_id, auth=auth, api_url=sandbox.api_url, voice_url=sandbox.voice_url) as client:
+        sandbox.set_switch("basic_auth_ends", "2999-12-02")
         client.list_realms()
-        sandbox.set_switch("basic_auth", "refused")
+        sandbox.set_switch("basic_auth_ends", "2001-12-02")
         with pytest.raises(NotAuthenticated, match="API Credentials"):
             client.list_realms()
 

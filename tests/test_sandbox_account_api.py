@@ -84,10 +84,11 @@ def test_another_account_is_forbidden(world):
     assert (answer.status_code, error_code(answer)) == (403, "1001")
 
 
-def test_basic_auth_works_until_its_switch_says_it_has_ended(world):
+def test_basic_auth_works_until_the_day_it_ends(world):
     auth = (world.sandbox.client_id, world.sandbox.client_secret.get_secret_value())
+    world.sandbox.set_switch("basic_auth_ends", "2999-12-02")
     assert realms_with(world, auth=auth).status_code == 200
-    world.sandbox.set_switch("basic_auth", "refused")
+    world.sandbox.set_switch("basic_auth_ends", "2001-12-02")
     assert realms_with(world, auth=auth).status_code == 401
 
 
@@ -251,18 +252,18 @@ def test_patch_with_remove_clears_the_status_url(world):
     [
         ({"AppName": ""}, "12806"),
         ({"ServiceType": ""}, "1003"),
-        ({"ServiceType": "Messaging-V2"}, "1008"),
+        ({"ServiceType": "Messaging-V2"}, "12801"),
         ({"CallInitiatedCallbackUrl": ""}, "12802"),
         ({"CallInitiatedCallbackUrl": "ftp://x"}, "12803"),
         ({"CallInitiatedCallbackUrl": "http://"}, "12803"),
         ({"CallInitiatedMethod": "PUT"}, "12961"),
         ({"CallStatusMethod": "GET"}, "12963"),
         ({"CallInitiatedFallbackMethod": "GET"}, "13048"),
-        ({"CallbackTimeout": "soon"}, "13047"),
-        ({"CallbackTimeout": "26"}, "13049"),
+        ({"CallbackTimeout": "soon"}, "13049"),
+        ({"CallbackTimeout": "26"}, "13047"),
         ({"InboundCallbackUrl": URL}, "12962"),
         ({"CallbackCreds": "<UserId>u</UserId><Password>p</Password>"}, "12812"),
-        ({"CallbackCreds": "<UserId>u</UserId>"}, "12976"),
+        ({"CallbackCreds": "<UserId>u</UserId>"}, "12977"),
     ],
 )
 def test_an_application_that_cannot_be_is_refused_with_its_code(world, fields, code):

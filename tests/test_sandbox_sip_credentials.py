@@ -59,10 +59,10 @@ def test_no_good_entry_is_400_or_201_as_the_switch_says(world):
 @pytest.mark.parametrize(
     ("entry", "code"),
     [
-        ("<SipCredential><Hash1>00</Hash1></SipCredential>", "23001"),
+        ("<SipCredential><Hash1>00</Hash1></SipCredential>", "1003"),
         ("<SipCredential><UserName>a</UserName></SipCredential>", "23001"),
         (credential_xml("f", "a" * 33), "23002"),
-        (credential_xml("f", "a:b"), "23014"),
+        (credential_xml("f", "a:b"), "23016"),
         (credential_xml("f", "a", "no-uuid"), "23020"),
         (credential_xml("f", "a", "00000000-0000-4000-8000-000000000000"), "23019"),
         ("<SipCredential><UserName>a</UserName><Realm>other.test</Realm></SipCredential>", "23018"),

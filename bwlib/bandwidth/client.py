@@ -5,7 +5,7 @@ Unavailable (no usable answer; `may_have_arrived` says whether to look before se
 A 2xx is not yet success: errors inside the body are raised too.
 
 Source: dev.bandwidth.com/docs/account/applications, dev.bandwidth.com/docs/account/sipRegistrar,
-dev.bandwidth.com/apis/voice (read 2026-11-23).
+dev.bandwidth.com/docs/voice/programmable-voice/inbound-sip-uri, dev.bandwidth.com/apis/voice (read 2026-11-23).
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from __future__ import annotations
 import logging
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from pydantic import SecretStr
 
-from bwlib.bandwidth import wire
+from bwlib.bandwidth import wire, wire_platform
 from bwlib.bandwidth.http import Http, Reply, check_url
 from bwlib.bandwidth.refusals import refusal
 from bwlib.errors import Refused, SettingsError, Unavailable
-from bwlib.models import Application, Call, CallRequest, Exchange, Realm, SipCredential
+from bwlib.models import Application, Call, CallRequest, Exchange, InboundSipUri, Realm, SipCredential
 
 if TYPE_CHECKING:
     import httpx
@@ -60,6 +60,7 @@ class Client:
         account = f"/accounts/{_segment('account id', account_id)}"
         self._api = check_url("API URL", api_url) + account
         self._voice = check_url("Voice URL", voice_url) + account
+        self._platform = wire_platform.platform_url(check_url("API URL", api_url)) + account
         self._advice_on_401 = str(getattr(auth, "advice_on_401", "Check the credentials."))
         self._http = Http(
             auth,
@@ -194,6 +195,29 @@ class Client:
         path = f"{self._credentials_path(realm)}/{_segment('credential id', credential_id)}"
         self._xml_reply(f"delete SIP credential {credential_id} of realm {realm.fqdn}", "DELETE", path)
 
+    # ------------------------------------------------------------ Inbound SIP URI
+
+    def get_voice_application(self, application_id: str) -> InboundSipUri:
+        """The application's inbound SIP settings. GET is not documented: Refused (404, 405) where it is not offered."""
+        return self._inbound_sip(f"read the SIP URI of application {application_id}", "GET", application_id)
+
+    def update_voice_application(
+        self,
+        application_id: str,
+        *,
+        enabled: bool,
+        password_auth: bool | None = None,
+        allowed_source_ips: Sequence[str] | None = None,
+        allowed_regions: Sequence[str] | None = None,
+    ) -> InboundSipUri:
+        """Enable, change or disable calls to the application's SIP URI; None leaves a setting as it is.
+
+        A `password` in the answer is said this once and never again.
+        """
+        body = wire_platform.inbound_sip_body(enabled, password_auth, allowed_source_ips, allowed_regions)
+        verb = "enable" if enabled else "disable"
+        return self._inbound_sip(f"{verb} the SIP URI of application {application_id}", "PATCH", application_id, body)
+
     # ------------------------------------------------------------ calls
 
     def create_call(self, call: CallRequest) -> Call:
@@ -274,6 +298,21 @@ class Client:
                 return None  # a proxy's HTML error page: the status says enough
             raise _unreadable(attempted, reply, error) from error
 
+    def _inbound_sip(
+        self, attempted: str, method: str, application_id: str, body: bytes | None = None
+    ) -> InboundSipUri:
+        _segment("application id", application_id)
+        url = self._platform + wire_platform.voice_application_path(application_id)
+        reply = self._json_reply(attempted, method, url, body)
+        try:
+            document = wire.read_json(reply.body)
+            errors = wire_platform.platform_errors(document)
+            if errors:
+                raise refusal(attempted, reply.status, errors, self._advice_on_401)
+            return wire_platform.read_inbound_sip(document)
+        except wire.UnreadableBody as error:
+            raise _unreadable(attempted, reply, error) from error
+
     def _json(self, attempted: str, method: str, path: str, body: bytes | None = None) -> Call:
         reply = self._json_reply(attempted, method, path, body)
         return _readable(attempted, reply, lambda text: wire.read_call(wire.read_json(text)))
@@ -282,7 +321,7 @@ class Client:
         content_type = "application/json" if body is not None else None
         reply = self._http.send(
             method,
-            self._voice + path,
+            path if path.startswith("http") else self._voice + path,
             attempted=attempted,
             accept="application/json",
             content_type=content_type,
@@ -291,7 +330,8 @@ class Client:
         if 200 <= reply.status < 300:
             return reply
         try:
-            errors = wire.json_errors(wire.read_json(reply.body))
+            document = wire.read_json(reply.body)
+            errors = wire.json_errors(document) or wire_platform.platform_errors(document)
         except wire.UnreadableBody:
             errors = []
         raise refusal(attempted, reply.status, errors, self._advice_on_401)

@@ -37,6 +37,7 @@ TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 BACKOFF_S = (0.5, 1.0, 2.0)  # waits between attempts, so four attempts in all
 RETRY_AFTER_CAP_S = 30.0  # a server that asks for more gets its 429 shown instead: a notebook must not hang
 MAX_REPLY_BYTES = 10 * 1024 * 1024
+MAX_REPLY_S = 60.0  # for the body: one that drips never runs into the timeout of a single read
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 # Request extension: this POST changes nothing at the server, so it may be sent again (the token request).
@@ -201,11 +202,14 @@ def _may_resend_after_status(request: httpx.Request, status: int) -> bool:
 
 
 def _read_capped(response: httpx.Response) -> httpx.Response:
-    """The response, body read. Raises Unavailable above MAX_REPLY_BYTES: a small gzip can unpack to gigabytes."""
-    body = bytearray()
+    """The response, body read. Raises Unavailable above MAX_REPLY_BYTES (a small gzip can unpack to gigabytes), and
+    after MAX_REPLY_S."""
+    body, deadline = bytearray(), time.monotonic() + MAX_REPLY_S
     try:
-        for chunk in response.iter_bytes(65536):
+        for chunk in response.iter_bytes():
             body += chunk
+            if time.monotonic() > deadline:
+                raise _too_slow(response.status_code)
             if len(body) > MAX_REPLY_BYTES:
                 raise Unavailable(
                     "read an answer from Bandwidth",
@@ -218,6 +222,17 @@ def _read_capped(response: httpx.Response) -> httpx.Response:
         response.close()
     headers = [(k, v) for k, v in response.headers.multi_items() if k not in ("content-encoding", "transfer-encoding")]
     return httpx.Response(response.status_code, headers=headers, content=bytes(body))
+
+
+def _too_slow(status: int) -> Unavailable:
+    return Unavailable(
+        "read an answer from Bandwidth",
+        f"After {MAX_REPLY_S:g} s it was still not complete.",
+        "Check the network and any proxy on the way; look whether it was carried out, then run again.",
+        status=status,
+        may_have_arrived=True,
+        timed_out=True,
+    )
 
 
 def _masked_headers(headers: httpx.Headers) -> dict[str, str]:

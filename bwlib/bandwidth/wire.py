@@ -41,7 +41,10 @@ REQUEST_ELEMENTS: Mapping[str, tuple[str, ...]] = {
 }
 
 # Element and member names whose values are secrets wherever they appear.
-SECRET_NAMES = ("Hash1", "Hash1b", "Password", "password", "fallbackPassword", "access_token", "client_secret")
+SECRET_NAMES = (
+    *("Hash1", "Hash1b", "Password", "password", "fallbackPassword", "sipAuthPassword"),
+    *("access_token", "client_secret"),
+)
 
 # What XML 1.0 cannot carry at all, not even escaped (section 2.2, production Char).
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

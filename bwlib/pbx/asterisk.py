@@ -244,7 +244,7 @@ class AsteriskPbx:
     def _write(self, file: str, blocks: dict[asterisk_text.Key, asterisk_text.Block]) -> None:
         head = ""
         if file == DIALPLAN:
-            head = asterisk_text.HANGUP_DIALPLAN
+            head = asterisk_text.HEAD_DIALPLAN
             if any(kind == "trunk" for kind, _ in blocks):
                 head += "\n" + asterisk_text.inbound_dialplan(asterisk_text.inbound_extensions(blocks))
         self._files.write(file, blocks, head)

@@ -30,6 +30,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # Stands for a value of the dialplan when there is more or other than what this program writes.
 NOT_AS_WRITTEN = "(not as written)"
+# What a route dials: a number over a trunk, or a SIP URI over a trunk with the number in a header.
+_BY_NUMBER = re.compile(r"PJSIP/([^$/]*)\$.*\}@([^,)]+)(.*)")
+_BY_URI = re.compile(r"PJSIP/([^/,]+)/(sip:[^,]+)(,.*?)(?:b\(bw-number-header\^add\^1\(([^^]+)\^([^$]*)\$.*\)\))(.*)")
 
 
 @dataclass(frozen=True)
@@ -170,25 +173,37 @@ def route_from(name: str, steps: Iterable[Step]) -> OutboundRoute | None:
     steps = list(steps)
     caller_ids = {match[1] for step in steps if (match := re.fullmatch(r"CALLERID\(num\)=(.*)", step.data))}
     dialled: dict[str, str] = {}
-    trunks: set[str] = set()
+    ways: set[tuple[str, str, str]] = set()
     forwarding = False
     for step in steps:
-        match = re.match(r"PJSIP/([^$]*)\$.*\}@([^,)]+)(.*)", step.data) if step.application == "Dial" else None
-        if match:
-            dialled[step.exten.removeprefix("_")] = match[1]
-            trunks.add(match[2])
-            forwarding |= "i" not in match[3].partition(",")[2].partition(",")[2]
+        way = _way(step)
+        if way:
+            prefix, trunk, uri, header, options = way
+            dialled[step.exten.removeprefix("_")] = prefix
+            ways.add((trunk, uri, header))
+            forwarding |= "i" not in options.partition(",")[2].partition(",")[2]
     if not dialled:
         return None
     from_one = [pair for pair in dialled.items() if dict(route_patterns(*pair)) == dialled]
     pattern, prepend = from_one[0] if from_one else min(dialled.items(), key=lambda pair: len(pair[0]))
     caller_id = caller_ids.pop() if len(caller_ids) == 1 else ""
-    trunk = trunks.pop() if len(trunks) == 1 else ""
-    route = OutboundRoute(name, pattern, prepend if from_one else "", trunk, caller_id, forwarding)
+    trunk, uri, header = ways.pop() if len(ways) == 1 else ("", "", "")
+    route = OutboundRoute(name, pattern, prepend if from_one else "", trunk, caller_id, forwarding, uri, header)
     as_written = steps_from_text(route_dialplan(route), outbound_context(name))
     if forwarding or _by_number(steps) == _by_number(as_written):
         return route
     return replace(route, trunk=NOT_AS_WRITTEN)
+
+
+def _way(step: Step) -> tuple[str, str, str, str, str] | None:
+    """(what is put before the number, trunk, SIP URI, the number's header, Dial's timeout and options) of a Dial."""
+    if step.application != "Dial":
+        return None
+    if match := _BY_NUMBER.fullmatch(step.data):
+        return match[1], match[2], "", "", match[3]
+    if match := _BY_URI.fullmatch(step.data):
+        return match[5], match[1], match[2], match[4], match[3] + match[6]
+    return None
 
 
 def inbound_extension_from(trunk: str, steps: Iterable[Step]) -> str | None:

@@ -55,6 +55,13 @@ exten => say,1,Set(BW_LEG=${HANGUPCAUSE_KEYS()})
  same => n,Hangup(${IF($[0${HANGUPCAUSE}>0]?${HANGUPCAUSE}:34)})
 """
 
+# Runs on the new leg before it is dialled (Dial's option b): PJSIP_HEADER(add) works on that leg only.
+NUMBER_HEADER_DIALPLAN = """[bw-number-header]
+exten => add,1,Set(PJSIP_HEADER(add,${ARG1})=${ARG2})
+ same => n,Return()
+"""
+HEAD_DIALPLAN = HANGUP_DIALPLAN + NUMBER_HEADER_DIALPLAN
+
 
 # ------------------------------------------------------------------ blocks and the include line
 
@@ -177,15 +184,24 @@ def route_dialplan(route: OutboundRoute) -> str:
     """The outbound context: the pattern as dialled, and the same number when the phone already says the prepend.
 
     FILTER, because Asterisk's patterns pass over a - in what was dialled, and it would stay in the number.
+    With a request_uri that URI is dialled, and the number goes along in a header.
     """
     lines = [f"[{outbound_context(route.name)}]"]
     for pattern, prefix in route_patterns(route.pattern, route.prepend):
         lines += [
             f"exten => _{pattern},1,Set(CALLERID(num)={route.caller_id})",
-            f" same => n,Dial(PJSIP/{prefix}{DIALLED}@{route.trunk},{DIAL_OPTIONS})",
+            f" same => n,Dial({_dialled(route, prefix)})",
             f" same => n,Goto({HANGUP_CONTEXT},outbound,1)",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _dialled(route: OutboundRoute, prefix: str) -> str:
+    number = f"{prefix}{DIALLED}"
+    if not route.request_uri:
+        return f"PJSIP/{number}@{route.trunk},{DIAL_OPTIONS}"
+    header = f"b(bw-number-header^add^1({route.number_header}^{number}))"
+    return f"PJSIP/{route.trunk}/{route.request_uri},{DIAL_OPTIONS}{header}"
 
 
 def route_patterns(pattern: str, prepend: str) -> list[tuple[str, str]]:

@@ -79,7 +79,21 @@ def freepbx_sheet(trunk: Trunk, route: OutboundRoute, extension: Extension) -> s
             ("pjsip > General > Username", trunk.username.split("@")[0]),
             ("pjsip > General > Auth username", trunk.username),
         ]
-    route_rows = [
+    extension_rows = [
+        ("User Extension", extension.number),
+        ("Display Name", extension.display_name or extension.number),
+        ("Outbound CID", route.caller_id),
+        ("Secret", PHONE_SECRET),
+    ]
+    return _sheet(
+        ("Trunk (pjsip)", trunk_rows),
+        ("Outbound Route", _freepbx_route(route)),
+        ("Extension (pjsip)", extension_rows),
+    )
+
+
+def _freepbx_route(route: OutboundRoute) -> Rows:
+    rows = [
         ("Route Settings > Route Name", route.name),
         ("Route Settings > Trunk Sequence", route.trunk),
         *[
@@ -87,13 +101,9 @@ def freepbx_sheet(trunk: Trunk, route: OutboundRoute, extension: Extension) -> s
             for number, (pattern, prefix) in enumerate(asterisk_text.route_patterns(route.pattern, route.prepend), 1)
         ],
     ]
-    extension_rows = [
-        ("User Extension", extension.number),
-        ("Display Name", extension.display_name or extension.number),
-        ("Outbound CID", route.caller_id),
-        ("Secret", PHONE_SECRET),
-    ]
-    return _sheet(("Trunk (pjsip)", trunk_rows), ("Outbound Route", route_rows), ("Extension (pjsip)", extension_rows))
+    if route.request_uri:  # no page of FreePBX's sets a Request-URI or a header
+        rows.append(("(by custom dialplan)", f"send to {route.request_uri}, number in {route.number_header}"))
+    return rows
 
 
 def asterisk_sheet(trunk: Trunk, route: OutboundRoute, extension: Extension) -> str:
@@ -106,7 +116,7 @@ def asterisk_sheet(trunk: Trunk, route: OutboundRoute, extension: Extension) -> 
     )
     dialplan = "\n".join(
         [
-            asterisk_text.HANGUP_DIALPLAN,
+            asterisk_text.HEAD_DIALPLAN,
             asterisk_text.inbound_dialplan({trunk.name: trunk.inbound_extension} if trunk.inbound_extension else {}),
             asterisk_text.route_dialplan(route),
         ]
@@ -124,7 +134,10 @@ def _route_rows(route: OutboundRoute) -> Rows:
         (f"Number dialled as {pattern}", f"send {prefix}<number>" if prefix else "send as it is")
         for pattern, prefix in asterisk_text.route_patterns(route.pattern, route.prepend)
     ]
-    return [("Name", route.name), *patterns, ("By trunk", route.trunk), ("Caller id", route.caller_id)]
+    rows = [("Name", route.name), *patterns, ("By trunk", route.trunk), ("Caller id", route.caller_id)]
+    if route.request_uri:
+        rows += [("Send every call to", route.request_uri), ("Number in the header", route.number_header)]
+    return rows
 
 
 def _extension_rows(extension: Extension, route: OutboundRoute) -> Rows:

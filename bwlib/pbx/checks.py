@@ -22,6 +22,8 @@ CALLER_ID = r"\+?[0-9]{1,15}"
 PATTERN = r"\+?(?:[0-9XZN]|\[(?:[0-9](?:-[0-9])?){1,10}\]){1,40}"
 PREPEND = r"\+?[0-9]{0,15}"
 PROXY = r"(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?|" + HOST + r"(?::\d{1,5})?"
+REQUEST_URI = r"sip:[A-Za-z0-9][A-Za-z0-9._-]{0,79}@" + HOST + r"(?::\d{1,5})?"
+HEADER = r"X-[A-Za-z0-9-]{1,60}"
 CODEC = r"[a-z0-9]{2,16}"
 DTMF_MODES = ("rfc4733", "inband", "info", "auto", "auto_info")
 
@@ -63,6 +65,9 @@ def check_route(route: OutboundRoute) -> None:
     if route.prepend and route.pattern.startswith("+"):
         raise _refused("prepend", route.prepend, "none with a pattern that begins with +")
     _off("forwarding by the far end", route.forwarding)
+    if route.request_uri or route.number_header:
+        _match("SIP URI", REQUEST_URI, route.request_uri, "the application's URI, sip:<uuid>@<host>")
+        _match("number's header", HEADER, route.number_header, "a header such as X-Dialed-Number")
 
 
 def check_extension(extension: Extension) -> None:

@@ -5,6 +5,7 @@ Error envelope: github.com/Bandwidth/api-docs site/docs/numbers/errors.mdx.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -13,6 +14,11 @@ from defusedxml.ElementTree import ParseError, fromstring
 from starlette.responses import Response
 
 MAX_BODY_BYTES = 1_000_000
+_MAX_DESCRIPTION = 600  # what a body held is repeated, but not a megabyte of it
+
+
+# What XML 1.0 section 2.2 leaves out, and a path or a form may hold all the same.
+_NO_XML_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class AccountError(Exception):
@@ -22,17 +28,17 @@ class AccountError(Exception):
         super().__init__(description)
         self.status = status
         self.code = code
-        self.description = description
+        self.description = description[:_MAX_DESCRIPTION]
 
 
 def parse(body: bytes, root: str) -> Element:
     """The request's root element, which must be `root`. Raises AccountError 400 (1019)."""
     try:
         element: Element = fromstring(body)
-    except (ParseError, DefusedXmlException, ValueError) as error:
-        raise AccountError(400, 1019, f"Bad request: the body is not XML we accept ({error})") from error
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:  # LookupError: an unknown encoding
+        raise AccountError(400, 1019, f"Bad request: the body is not XML we accept ({str(error)[:200]})") from error
     if element.tag != root:
-        raise AccountError(400, 1019, f"Bad request: the root element is {element.tag}, expected {root}")
+        raise AccountError(400, 1019, f"Bad request: the root element is {element.tag[:80]}, expected {root}")
     return element
 
 
@@ -56,8 +62,9 @@ def build(tag: str, content: Any) -> Element:
 
 
 def answer(root: Element, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    body = tostring(root, encoding="utf-8", xml_declaration=True)
-    return Response(body, status, headers=headers, media_type="application/xml")
+    text = tostring(root, encoding="unicode")
+    body = "<?xml version='1.0' encoding='utf-8'?>\n" + _NO_XML_CHARACTER.sub("\ufffd", text)
+    return Response(body.encode(), status, headers=headers, media_type="application/xml")
 
 
 def status_element(error: AccountError) -> Element:
@@ -68,10 +75,10 @@ def status_element(error: AccountError) -> Element:
     return status
 
 
-def error_answer(root: str, error: AccountError) -> Response:
+def error_answer(root: str, error: AccountError, headers: dict[str, str] | None = None) -> Response:
     element = Element(root)
     element.append(status_element(error))
-    return answer(element, error.status)
+    return answer(element, error.status, headers)
 
 
 def boolean(value: str | None, name: str) -> bool | None:

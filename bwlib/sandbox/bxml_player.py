@@ -49,7 +49,7 @@ class Player:
     """Plays documents on one leg.
 
     answer: answers the call when it is not yet; keep_recording: stores one and returns its fields;
-    fetch: GETs an audio file.
+    fetch: GETs an audio file; began: is told of each verb of a document as it begins.
     """
 
     def __init__(
@@ -58,16 +58,19 @@ class Player:
         answer: Callable[[], Awaitable[None]],
         keep_recording: Callable[[Recorded, str], dict[str, Any]],
         fetch: Callable[[Target], Awaitable[bytes]],
+        began: Callable[[Verb], None] = lambda verb: None,
     ) -> None:
         self._leg = leg
         self._answer = answer
         self._keep_recording = keep_recording
         self._fetch = fetch
+        self._began = began
 
     async def run(self, verbs: tuple[Verb, ...], base_url: str) -> NextEvent | None:
         """Play one document that came from `base_url`; None means hang up."""
         for verb in verbs:
             upcoming: NextEvent | None = None
+            self._began(verb)
             match verb.name:
                 case "Hangup":
                     return None

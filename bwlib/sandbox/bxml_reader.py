@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element
 
 from defusedxml import DefusedXmlException
@@ -101,7 +102,7 @@ def read(document: str) -> tuple[Verb, ...]:
         raise BxmlError("invalid-bxml", f"the document is larger than {MAX_BYTES} bytes")
     try:
         root = fromstring(document.strip().encode())
-    except (ParseError, DefusedXmlException, ValueError) as error:
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise BxmlError("invalid-bxml", f"the document is not XML we accept: {error}") from error
     if root.tag not in ("Response", "Bxml"):
         raise BxmlError("invalid-bxml", f"the root element is {root.tag}, expected Response")
@@ -146,6 +147,8 @@ def _check_attributes(verb: Verb) -> None:
         limits = _RANGES.get((verb.name, name))
         if limits is not None and not _within(value, limits):
             raise BxmlError("invalid-bxml", f"{verb.name} {name} must be {limits[0]} to {limits[1]}, not {value!r}")
+        if name.endswith("Url") and not _is_url(value):
+            raise BxmlError("invalid-bxml", f"{verb.name} {name} is no URL: {value[:200]!r}")
         if name.endswith("Method") and value not in ("GET", "POST"):
             raise BxmlError("invalid-bxml", f"{verb.name} {name} must be GET or POST, not {value!r}")
 
@@ -155,8 +158,18 @@ def _check_required(verb: Verb) -> None:
         raise BxmlError("invalid-bxml", "Redirect needs a redirectUrl")
     if verb.name == "PlayAudio" and not verb.text:
         raise BxmlError("invalid-bxml", "PlayAudio needs a URL")
+    if verb.name == "PlayAudio" and not _is_url(verb.text):
+        raise BxmlError("invalid-bxml", f"PlayAudio is given no URL: {verb.text[:200]!r}")
     if verb.name == "Record" and verb.get("fileFormat", "wav") != "wav":
         raise BxmlError("application-error", "the sandbox records wav only")
+
+
+def _is_url(value: str) -> bool:
+    """Absolute or relative; what cannot be taken apart is none."""
+    try:
+        return urlsplit(value).port != 0
+    except ValueError:
+        return False
 
 
 def _within(value: str, limits: tuple[float, float]) -> bool:

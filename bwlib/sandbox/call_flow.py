@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 from bwlib.errors import NotAsExpected
 from bwlib.sandbox.bxml_player import NextEvent, Player, Recorded, target_of
-from bwlib.sandbox.bxml_reader import BxmlError, read
+from bwlib.sandbox.bxml_reader import BxmlError, Verb, read
 from bwlib.sandbox.calls import common_fields, find_call, update_call
+from bwlib.sandbox.conversations import add_verb
 from bwlib.sandbox.leg import CallFailed, CallLeg
 from bwlib.sandbox.recordings import add_recording
 from bwlib.sandbox.state import State, new_id, timestamp
@@ -50,6 +51,7 @@ class CallFlow:
         keep_audio: Callable[[str, CallLeg], None],
     ) -> None:
         self.call_id: str = call["callId"]
+        self.account_id: str = call["accountId"]
         self._state = state
         self._sender = sender
         self._call = call
@@ -139,6 +141,9 @@ class CallFlow:
                 upcoming = await self._round_or_end(leg, upcoming, ended)
         except CallFailed as failure:
             self._failure = failure
+        except Exception as defect:  # a defect of ours must not leave the call up for ever
+            log.exception("call %s broke", self.call_id)
+            self._failure = CallFailed("error", f"the sandbox failed: {type(defect).__name__}")
         finally:
             ended.cancel()
         if not leg.ended.is_set():
@@ -171,7 +176,7 @@ class CallFlow:
             verbs = read(reply.body)
         except BxmlError as error:
             raise CallFailed(error.cause, str(error)) from error
-        player = Player(leg, self._answer, self._keep_recording, self._sender.fetch)
+        player = Player(leg, self._answer, self._keep_recording, self._sender.fetch, self._began)
         try:
             return await player.run(verbs, reply.url)
         except NotAsExpected as error:  # the far end hung up in the middle of a verb: audio closes before the leg ends
@@ -193,6 +198,9 @@ class CallFlow:
         if not self.leg.answered.is_set():
             await self.leg.answer()
             self._update(state="answered", answerTime=timestamp())
+
+    def _began(self, verb: Verb) -> None:
+        add_verb(self._state, self.call_id, verb)
 
     def _keep_recording(self, recorded: Recorded, base_url: str) -> dict[str, Any]:
         recording = add_recording(self._state, self._call, recorded.pcm, recorded.started_at, recorded.ended_at)

@@ -12,6 +12,7 @@ from bwlib.sandbox.webhooks import Target
 
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 _SIP = re.compile(r"sips?:[^\s@]+(@[^\s]+)?")
+_NO_URL_CHARACTER = re.compile(r"[\x00-\x20\x7f]")
 _DEFAULTS: dict[str, Any] = {
     "answerMethod": "POST",
     "answerFallbackMethod": "POST",
@@ -76,6 +77,12 @@ def redirect_of(body: dict[str, Any]) -> NextEvent:
     if not isinstance(url, str) or not url:
         raise BadRequest("redirectUrl is required when state is active")
     wanted = {"redirectMethod": "POST", "redirectFallbackMethod": "POST", **body}
+    for name in ("redirectFallbackUrl", "username", "password", "fallbackUsername", "fallbackPassword", "tag"):
+        if wanted.get(name) is not None and not isinstance(wanted[name], str):
+            raise BadRequest(f"{name} must be text")
+    for name in ("redirectMethod", "redirectFallbackMethod"):
+        if wanted[name] not in ("GET", "POST"):
+            raise BadRequest(f"{name} must be GET or POST")
     for name in ("redirectUrl", "redirectFallbackUrl"):
         _check_url(wanted, name, bool(wanted.get("username")))
     fallback = None
@@ -111,7 +118,8 @@ def _check_url(wanted: dict[str, Any], name: str, with_credentials: bool) -> Non
         return
     try:
         parts = urlsplit(wanted[name])
-        fits = parts.scheme in ("http", "https") and bool(parts.hostname)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        fits = fits and not _NO_URL_CHARACTER.search(wanted[name])
     except ValueError:
         fits = False
     if not fits:

@@ -30,7 +30,10 @@ def new_call_id() -> str:
 
 
 def add_call(state: State, fields: dict[str, Any]) -> None:
-    state.run("insert into calls values (?, ?, ?)", fields["callId"], time.time(), json.dumps(fields))
+    state.run(
+        "insert into calls (id, created_at, fields, account_id) values (?, ?, ?, ?)",
+        *(fields["callId"], time.time(), json.dumps(fields), fields["accountId"]),
+    )
 
 
 def update_call(state: State, call_id: str, changes: dict[str, Any]) -> None:
@@ -52,8 +55,14 @@ def age_s(state: State, call_id: str) -> float:
 
 
 def all_calls(state: State) -> list[dict[str, Any]]:
-    """Oldest first."""
+    """Those of every account, oldest first."""
     return [json.loads(row["fields"]) for row in state.all("select fields from calls order by rowid")]
+
+
+def calls_of_account(state: State) -> list[dict[str, Any]]:
+    """Those of the account, oldest first."""
+    rows = state.all("select fields from calls where account_id = ? order by rowid", state.account_id)
+    return [json.loads(row["fields"]) for row in rows]
 
 
 def as_state(call: dict[str, Any]) -> dict[str, Any]:

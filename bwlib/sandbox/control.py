@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from bwlib.sandbox.account_handle import SandboxAccount
+
 __all__ = ["ReadbackAddress", "Sandbox", "attach", "home", "start"]
 log = logging.getLogger(__name__)
 _REQUEST_TIMEOUT_S = 20.0
@@ -69,6 +71,8 @@ class Sandbox:
     edge_address: tuple[str, int] | None
     readback_address: ReadbackAddress | None
     control_token: SecretStr = field(repr=False)
+    dashboard_user: str
+    dashboard_password: SecretStr
 
     @property
     def api_url(self) -> str:
@@ -82,6 +86,10 @@ class Sandbox:
     @property
     def token_url(self) -> str:
         return f"{self.http_url}/api/v1/oauth2/token"
+
+    @property
+    def dashboard_url(self) -> str:
+        return f"{self.http_url}/dashboard"
 
     @property
     def number(self) -> str:
@@ -121,6 +129,12 @@ class Sandbox:
         os.close(lock)
         for process in _STARTED:
             process.poll()
+
+    def account(self, name: str) -> SandboxAccount:
+        """The account of this name in this sandbox, made at the first call; "" is the one that every sandbox has."""
+        from bwlib.sandbox.account_handle import account_of
+
+        return account_of(self, name)
 
     def reset(self) -> None:
         """Forget all objects, calls, logs and switches; account, credentials and notes stay."""
@@ -167,6 +181,33 @@ class Sandbox:
     def set_switch(self, name: str, value: str) -> None:
         """Raises SettingsError for a name or a value that is not in `bwlib.sandbox.switches`."""
         self._json("PUT", f"/switches/{name}", json={"value": value})
+
+    @contextlib.contextmanager
+    def fault(
+        self, name: str, *, value: str | None = None, times: int | None = None, match: Mapping[str, str] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """A fault of `bwlib.sandbox.faults` inside the `with` block. Raises SettingsError for what is not there."""
+        switched_on = self.switch_fault_on(name, value=value, times=times, match=match)
+        try:
+            yield switched_on
+        finally:
+            self.switch_faults_off(switched_on["id"])
+
+    def switch_fault_on(
+        self, name: str, *, value: str | None = None, times: int | None = None, match: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """times: how often it acts; None = until it is switched off. match: patterns such as {"method": "POST"}."""
+        wanted = {"name": name, "value": value, "times": times, "match": dict(match or {})}
+        return dict(self._json("POST", "/faults", json=wanted))
+
+    def switch_faults_off(self, fault_id: int | None = None) -> int:
+        """One, or all; how many that were."""
+        path = "/faults" if fault_id is None else f"/faults/{fault_id}"
+        return int(self._json("DELETE", path)["switched_off"])
+
+    def faults(self) -> list[dict[str, Any]]:
+        """What is switched on: id, name, value, match, times, left, acted, last, since; used-up ones have left 0."""
+        return list(self._json("GET", "/faults")["on"])
 
     @contextlib.contextmanager
     def edge_stopped(self) -> Iterator[None]:
@@ -336,6 +377,8 @@ def _from_state(directory: Path, state: Mapping[str, Any]) -> Sandbox:
         edge_address=(edge[0], edge[1]) if edge else None,
         readback_address=_readback(readback) if readback else None,
         control_token=SecretStr(state["control_token"]),
+        dashboard_user=state["dashboard"]["user"],
+        dashboard_password=SecretStr(state["dashboard"]["password"]),
     )
 
 

@@ -19,10 +19,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bwlib.sandbox.calls import all_calls, find_call
+from bwlib.sandbox.calls import find_call
 from bwlib.sandbox.children import Child
+from bwlib.sandbox.control_accounts import (
+    calls_seen,
+    deliveries_seen,
+    list_accounts,
+    make_account,
+    sip_call_ids,
+    view_of,
+)
 from bwlib.sandbox.edge import Edge
 from bwlib.sandbox.readback_keeper import ReadbackKeeper
+from bwlib.sandbox.faults import FaultError, Faults, table
 from bwlib.sandbox.state import State, timestamp
 from bwlib.sandbox.switchboard import Switchboard
 from bwlib.sandbox.switches import check_value
@@ -43,6 +52,7 @@ class Control:
     stop: Callable[[], None]
     switchboard: Switchboard
     edge: Edge
+    faults: Faults
     readback: ReadbackKeeper | None = None
     pbx: Child | None = None
     started_at: float = field(default_factory=time.time)
@@ -53,6 +63,8 @@ def control_routes(control: Control) -> list[Route]:
         ("GET", "/status", _status),
         ("POST", "/down", _down),
         ("POST", "/reset", _reset),
+        ("GET", "/accounts", list_accounts),
+        ("POST", "/accounts", make_account),
         ("GET", "/exchanges", _exchanges),
         ("GET", "/sip-events", _sip_events),
         ("GET", "/calls", _calls),
@@ -62,6 +74,10 @@ def control_routes(control: Control) -> list[Route]:
         ("POST", "/edge/start", _start_edge),
         ("GET", "/switches", _switches),
         ("PUT", "/switches/{name}", _set_switch),
+        ("GET", "/faults", _faults),
+        ("POST", "/faults", _switch_fault_on),
+        ("DELETE", "/faults", _switch_faults_off),
+        ("DELETE", "/faults/{id:int}", _switch_faults_off),
         ("GET", "/notes/{key}", _get_note),
         ("PUT", "/notes/{key}", _put_note),
         ("GET", "/pbx", _pbx),
@@ -113,7 +129,7 @@ async def _status(request: Request, control: Control) -> Response:
         {
             "pid": os.getpid(),
             "started_at": timestamp(control.started_at),
-            "account_id": control.state.identity.account_id,
+            "account_id": (view_of(request, control) or control.state).account_id,
             "edge_running": control.edge.running,
             "calls_up": control.switchboard.up(),
             "readback": control.readback.state if control.readback else "down",
@@ -128,24 +144,37 @@ async def _down(request: Request, control: Control) -> Response:
 
 
 async def _reset(request: Request, control: Control) -> Response:
-    await control.switchboard.close()
-    control.edge.trace.clear()
-    control.state.reset()
+    view = view_of(request, control)
+    if view is None:
+        await reset(control)
+    else:
+        await control.switchboard.hang_up_all(view.account_id)
+        view.reset_account()
     return JSONResponse({})
 
 
+async def reset(control: Control) -> None:
+    """End every call, forget every object, log, switch and fault."""
+    control.faults.switch_off()
+    await control.switchboard.close()
+    control.edge.trace.clear()
+    control.state.reset()
+
+
 async def _exchanges(request: Request, control: Control) -> Response:
+    view = view_of(request, control)
     since = request.query_params.get("since", "0")
     if not (since.isascii() and since.isdigit() and len(since) <= 15):
         raise BadInput("since is not the id of an exchange (a whole number)")
-    return JSONResponse(control.state.exchanges(int(since)))
+    return JSONResponse((view or control.state).exchanges(int(since), account_only=view is not None))
 
 
 async def _sip_events(request: Request, control: Control) -> Response:
     wanted, since = request.query_params.get("call_id"), _moment(request.query_params.get("since"))
     call = find_call(control.state, wanted) if wanted else None
     sip_call_id = call.get("sipCallId", "") if call is not None else wanted
-    events = control.edge.trace.events(sip_call_id, since)
+    own = sip_call_ids(control, view_of(request, control))
+    events = control.edge.trace.events(sip_call_id, since, own)
     return JSONResponse([{**asdict(event), "at": event.at.isoformat()} for event in events])
 
 
@@ -163,19 +192,19 @@ def _moment(text: str | None) -> datetime | None:
 
 
 async def _calls(request: Request, control: Control) -> Response:
-    return JSONResponse(all_calls(control.state))
+    return JSONResponse(calls_seen(control.state, view_of(request, control)))
 
 
 async def _deliveries(request: Request, control: Control) -> Response:
-    wanted = request.query_params.get("call_id")
-    rows = control.state.all("select * from deliveries where ? is null or call_id = ? order by id", wanted, wanted)
-    return JSONResponse([dict(row) for row in rows])
+    view = view_of(request, control)
+    return JSONResponse(deliveries_seen(control.state, view, request.query_params.get("call_id")))
 
 
 async def _audio(request: Request, control: Control) -> Response:
     call_id, direction = request.path_params["call_id"], request.path_params["direction"]
     known = direction in ("sent", "heard") and len(call_id) <= 100  # longer is no file name
-    data = control.switchboard.audio_of(call_id, direction) if known else None
+    ours = known and any(call["callId"] == call_id for call in calls_seen(control.state, view_of(request, control)))
+    data = control.switchboard.audio_of(call_id, direction) if ours else None
     return _error(404, f"there is no audio of {call_id}") if data is None else Response(data, media_type="audio/wav")
 
 
@@ -193,7 +222,7 @@ async def _start_edge(request: Request, control: Control) -> Response:
 
 
 async def _switches(request: Request, control: Control) -> Response:
-    return JSONResponse(control.state.switches())
+    return JSONResponse((view_of(request, control) or control.state).switches())
 
 
 async def _set_switch(request: Request, control: Control) -> Response:
@@ -203,8 +232,34 @@ async def _set_switch(request: Request, control: Control) -> Response:
     wrong = check_value(name, value)
     if wrong is not None:
         return _error(400, wrong)
-    control.state.set_switch(name, value)
+    view = view_of(request, control)
+    if view is None:
+        control.state.set_switch(name, value)
+    else:
+        view.set_account_switch(name, value)
     return JSONResponse({})
+
+
+async def _faults(request: Request, control: Control) -> Response:
+    return JSONResponse({"faults": table(), "on": [fault.described() for fault in control.faults.on()]})
+
+
+async def _switch_fault_on(request: Request, control: Control) -> Response:
+    """{"name", "value", "times", "match"}, all but the name optional. A call may be matched by Bandwidth's id."""
+    try:
+        wanted = {"value": None, "times": None, "match": {}, **await request.json()}
+        match = dict(wanted["match"] or {})
+        call = find_call(control.state, str(match.get("call")))
+        if call is not None:
+            match["call"] = call.get("sipCallId") or match["call"]
+        fault = control.faults.switch_on(str(wanted.get("name")), wanted["value"], wanted["times"], match)
+    except (ValueError, TypeError, RecursionError) as error:
+        return _error(400, str(error) if isinstance(error, FaultError) else "this must be a JSON object")
+    return JSONResponse(fault.described(), 201)
+
+
+async def _switch_faults_off(request: Request, control: Control) -> Response:
+    return JSONResponse({"switched_off": control.faults.switch_off(request.path_params.get("id"))})
 
 
 async def _get_note(request: Request, control: Control) -> Response:

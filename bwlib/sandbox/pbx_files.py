@@ -29,7 +29,7 @@ MODULES = (
     "codec_ulaw", "codec_alaw", "codec_a_mu", "codec_g722", "codec_gsm", "codec_resample",
     "format_pcm", "format_wav", "format_sln", "format_gsm",
     # dialplan
-    "pbx_config", "app_dial", "app_echo", "app_playback", "app_verbose", "app_exec", "app_milliwatt",
+    "pbx_config", "app_stack", "app_dial", "app_echo", "app_playback", "app_verbose", "app_exec", "app_milliwatt",
     "func_callerid", "func_channel", "func_cut", "func_hangupcause", "func_logic", "func_strings", "func_dialplan",
     "func_pjsip_aor", "func_pjsip_contact", "func_pjsip_endpoint",
 )  # fmt: skip

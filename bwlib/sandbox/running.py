@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,16 @@ import uvicorn
 
 from bwlib.sandbox.app import build_app
 from bwlib.sandbox.control_api import Control
+from bwlib.sandbox.dashboard_sessions import login_of
 from bwlib.sandbox.edge import Edge
+from bwlib.sandbox.fault_middleware import BreakableProtocol
+from bwlib.sandbox.faults import Faults
+from bwlib.sandbox.faulty_sender import FaultySender
 from bwlib.sandbox.home import write_private
 from bwlib.sandbox.log_limit import WINDOW_S, LogLimit
 from bwlib.sandbox.readback_keeper import ReadbackKeeper
 from bwlib.sandbox.state import State, timestamp
 from bwlib.sandbox.switchboard import Switchboard
-from bwlib.sandbox.webhooks import WebhookSender
 
 log = logging.getLogger("bwlib.sandbox")
 HTTP_HOST = "127.0.0.1"
@@ -60,18 +64,19 @@ class Running:
         self.stopping = asyncio.Event()
         self.listener = _listen(http_port)
         self.http_url = f"http://{HTTP_HOST}:{self.listener.getsockname()[1]}"
-        self.sender = WebhookSender(self.state)
-        account_url = f"{self.http_url}/api/v2/accounts/{self.state.identity.account_id}"
-        self.switchboard = Switchboard(self.state, self.sender, account_url)
-        self.edge = Edge(self.state, self.switchboard, self.activity.touch, edge_port)
+        self.faults = Faults()
+        self.sender = FaultySender(self.state, self.faults)
+        self.switchboard = Switchboard(self.state, self.sender, f"{self.http_url}/api/v2")
+        self.edge = Edge(self.state, self.switchboard, self.activity.touch, edge_port, self.faults)
         self.switchboard.dialer = self.edge.dial
         token = secrets.token_urlsafe(32)
         self.control = Control(
-            self.state, token, self.stopping.set, self.switchboard, self.edge, readback=self.readback
+            self.state, token, self.stopping.set, self.switchboard, self.edge, self.faults, readback=self.readback
         )
         self.server = _Server(
             uvicorn.Config(
                 build_app(self.state, self.control, self.activity.touch),
+                http=BreakableProtocol,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -111,6 +116,7 @@ class Running:
         if self.keeping is not None:
             self.keeping.cancel()
         (self.directory / "state.json").unlink(missing_ok=True)
+        self.faults.switch_off()
         await self.switchboard.close()
         await self.sender.close()  # first: readback waits for our connections to end
         children = [child for child in (self.control.pbx, self.readback.child) if child is not None]
@@ -148,6 +154,7 @@ class Running:
             "client_secret": identity.client_secret,
             "numbers": identity.numbers,
             "edge": self.edge.address,
+            "dashboard": asdict(login_of(self.directory)),
             "readback": readback and {**readback, **creds},
         }
 

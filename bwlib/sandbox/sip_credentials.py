@@ -1,8 +1,8 @@
-"""SIP credentials of a realm: dev.bandwidth.com/docs/account/sipRegistrar (read 2026-11-23), tag "Sip Registrar"
-of github.com/Bandwidth/api-docs site/specs/numbers_v2.yml, codes from site/docs/numbers/errors.mdx; 23030 and 23031
-from github.com/Bandwidth/cli internal/sip.
+"""SIP credentials, what they are and what is allowed: dev.bandwidth.com/docs/account/sipRegistrar (read 2026-11-23),
+tag "Sip Registrar" of github.com/Bandwidth/api-docs site/specs/numbers_v2.yml, codes from
+site/docs/numbers/errors.mdx; 23030 and 23031 from github.com/Bandwidth/cli internal/sip.
 
-Only hashes arrive here, never a password.
+Only hashes arrive here, never a password. The routes are in `credential_routes`.
 """
 
 from __future__ import annotations
@@ -11,20 +11,18 @@ import re
 import sqlite3
 import uuid
 from dataclasses import dataclass, field
-from xml.etree.ElementTree import Element
+from typing import Literal
 
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
-
-from bwlib.sandbox.account_xml import AccountError, answer, build, parse, text
+from bwlib.sandbox.account_xml import AccountError
 from bwlib.sandbox.applications import find_application
-from bwlib.sandbox.realms import RealmRow, realm_of
+from bwlib.sandbox.realms import RealmRow
 from bwlib.sandbox.state import State
 
-ROOT = "SipCredentialResponse"
-LIST_ROOT = "SipCredentialsResponse"
-PAGE_SIZE = 500
-_USERNAME = re.compile(r"[A-Za-z0-9._\-!$&*+=~@]+")
+Road = Literal["realm", "account"]
+MAX_NAME = 32
+MAX_HASH = 64
+_PART = re.compile(r"[A-Za-z0-9._\-!$&*+=~]+")
+_USERNAME_ALONE = re.compile(r"[A-Za-z0-9._\-!$&*+=~@]+")
 
 
 @dataclass(frozen=True)
@@ -37,207 +35,152 @@ class CredentialRow:
     hash1: str = field(repr=False)
     hash1b: str = field(repr=False)
     application_id: str | None
+    account_id: str
+    domain: str = ""
+
+    @property
+    def composite(self) -> str:
+        """The name a device gives: `user`, or `user@domain` where there is a Domain."""
+        return f"{self.username}@{self.domain}" if self.domain else self.username
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A credential as it is asked for; "" and None stand for what was not sent. realm: its FQDN, if named."""
+
+    username: str = ""
+    hash1: str = field(default="", repr=False)
+    hash1b: str = field(default="", repr=False)
+    application_id: str | None = None
+    domain: str = ""
+    realm: str = ""
+
+
+# -------------------------------------------------------------------- looking
+
+
+def credentials_of(state: State, realm: RealmRow) -> list[CredentialRow]:
+    """Those of a realm, by id."""
+    return [_row(row) for row in state.all("select * from sip_credentials where realm_id = ? order by id", realm.id)]
+
+
+def all_credentials(state: State) -> list[CredentialRow]:
+    """Those of the account, by id."""
+    query = "select * from sip_credentials where account_id = ? order by id"
+    return [_row(row) for row in state.all(query, state.account_id)]
 
 
 def find_credential(state: State, realm: RealmRow, username: str) -> CredentialRow | None:
-    """By the exact user name: its hash was made with this case."""
-    for row in _rows(state, realm):
-        if row.username == username:
-            return row
-    return None
+    """By the exact name that a device gives: its hash was made with this case."""
+    return next((row for row in credentials_of(state, realm) if row.composite == username), None)
 
 
 def only_credential(state: State, realm: RealmRow) -> CredentialRow | None:
     """The realm's credential when it has exactly one."""
-    rows = _rows(state, realm)
+    rows = credentials_of(state, realm)
     return rows[0] if len(rows) == 1 else None
-
-
-async def list_credentials(request: Request, state: State) -> Response:
-    """Without a query: 303 to the first page. page = id of the first element, or 1 for the beginning."""
-    realm = realm_of(request, state)
-    if "page" not in request.query_params and "size" not in request.query_params:
-        return RedirectResponse(_page_url(request, "1", PAGE_SIZE), status_code=303)
-    page, size = _page(request)
-    rows = [row for row in _rows(state, realm) if row.id >= page]
-    if not rows and state.switch("empty_credential_list") == "404":
-        raise AccountError(404, 23008, "There are no SIP credentials")
-    root = build(LIST_ROOT, {"Links": _links(request, rows, size)})
-    listed = build("SipCredentials", [])
-    for row in rows[:size]:
-        listed.append(_element(row, realm))
-    root.append(listed)
-    return answer(root)
-
-
-async def create_credentials(request: Request, state: State) -> Response:
-    """201 when at least one entry is valid, else 400; invalid ones come back under Errors, hashes and all."""
-    realm = realm_of(request, state)
-    if state.switch("sip_entitled") == "no":
-        raise AccountError(400, 23013, "The account has no SipCredentialSettings")
-    if realm.status != "ACTIVE":
-        raise AccountError(400, 23022, f"Realm {realm.fqdn} is not active")
-    sent = parse(await request.body(), "SipCredentials").findall("SipCredential")
-    if not sent:
-        raise AccountError(400, 23006, "The list of SIP credentials is empty")
-    if len(sent) > PAGE_SIZE:
-        raise AccountError(400, 23003, f"At most {PAGE_SIZE} SIP credentials may be sent at once")
-    valid, errors = build("ValidSipCredentials", []), build("Errors", [])
-    for entry in sent:
-        try:
-            valid.append(_element(_insert(state, realm, entry), realm))
-        except AccountError as error:
-            errors.append(_error(entry, error))
-    root = build(LIST_ROOT, [])
-    root.extend([part for part in (valid, errors) if len(part)])
-    return answer(root, 201 if len(valid) else int(state.switch("invalid_credentials_status")))
-
-
-async def get_credential(request: Request, state: State) -> Response:
-    realm = realm_of(request, state)
-    return _answer(_of(request, state, realm), realm)
-
-
-async def put_credential(request: Request, state: State) -> Response:
-    """RealmId must be in the body and UserName must not; the id stays."""
-    realm = realm_of(request, state)
-    row = _of(request, state, realm)
-    body = parse(await request.body(), "SipCredential")
-    if not text(body, "RealmId"):
-        raise AccountError(400, 23031, "RealmId is required")
-    if text(body, "RealmId") != str(realm.id):
-        raise AccountError(400, 23018, "RealmId does not match the realm of the path")
-    if body.find("UserName") is not None:
-        raise AccountError(400, 23030, "UserName must not be sent when updating SIP credentials")
-    hash1, hash1b = _hashes(body)
-    application_id = _updated_application(state, row, body)
-    state.run(
-        "update sip_credentials set hash1 = ?, hash1b = ?, application_id = ? where id = ?",
-        hash1,
-        hash1b,
-        application_id,
-        row.id,
-    )
-    return _answer(_of(request, state, realm), realm)
-
-
-async def delete_credential(request: Request, state: State) -> Response:
-    row = _of(request, state, realm_of(request, state))
-    state.run("delete from sip_credentials where id = ?", row.id)
-    return Response(status_code=200)
-
-
-def _rows(state: State, realm: RealmRow) -> list[CredentialRow]:
-    return [_row(row) for row in state.all("select * from sip_credentials where realm_id = ? order by id", realm.id)]
 
 
 def _row(row: sqlite3.Row) -> CredentialRow:
     return CredentialRow(**dict(row))
 
 
-def _of(request: Request, state: State, realm: RealmRow) -> CredentialRow:
-    for row in _rows(state, realm):
-        if str(row.id) == request.path_params["credential_id"]:
-            return row
-    raise AccountError(404, 23025, "The SIP credential was not found on the realm")
+# -------------------------------------------------------------------- the rules
 
 
-def _insert(state: State, realm: RealmRow, entry: Element) -> CredentialRow:
-    username = text(entry, "UserName")
-    if not username:
-        raise AccountError(400, 23001, "UserName is required")
-    if len(username) > 32:
-        raise AccountError(400, 23002, "UserName must have at most 32 characters")
-    if not _USERNAME.fullmatch(username):
-        raise AccountError(400, 23014, "UserName has characters that are not allowed")
-    if text(entry, "Realm") not in (None, realm.fqdn):
-        raise AccountError(400, 23018, "Realm does not match the realm of the path")
-    if any(row.username.lower() == username.lower() for row in _rows(state, realm)):
-        raise AccountError(400, 23026, f"SIP credential {username} already exists on the realm")
-    hash1, hash1b = _hashes(entry)
-    application_id = _application_id(state, entry)
-    if state.switch("credential_username_case") == "lower":
-        username = username.lower()
+def check_entitled(state: State) -> None:
+    """Raises AccountError 23013 when the account is not set up. Reading works all the same."""
+    if state.switch("sip_entitled") == "no":
+        raise AccountError(400, 23013, "The account is not set up for SIP credentials: no SipCredentialSettings")
+
+
+def check_active(realm: RealmRow) -> None:
+    if realm.status != "ACTIVE":
+        raise AccountError(400, 23022, f"Realm '{realm.fqdn}' is not active")
+
+
+def create(state: State, realm: RealmRow, wanted: Wanted, where: Road = "realm") -> CredentialRow:
+    """A new credential. where: the road it came by, which decides the code for a duplicate. Raises AccountError."""
+    check_entitled(state)
+    check_active(realm)
+    _check_names(wanted)
+    if where == "realm" and wanted.realm not in ("", realm.fqdn):
+        raise AccountError(400, 23018, f"Realm '{wanted.realm}' is not the realm with ID = {realm.id}")
+    _check_new(state, realm, wanted, where)
+    _check_hashes(wanted)
+    application_id = _checked_application(state, wanted.application_id)
+    lower = state.switch("credential_username_case") == "lower"
+    username = wanted.username.lower() if lower else wanted.username
+    values = (realm.id, username, wanted.hash1, wanted.hash1b, application_id, state.account_id, wanted.domain)
     key = state.run(
-        "insert into sip_credentials (realm_id, username, hash1, hash1b, application_id) values (?, ?, ?, ?, ?)",
-        realm.id,
-        username,
-        hash1,
-        hash1b,
-        application_id,
+        "insert into sip_credentials (realm_id, username, hash1, hash1b, application_id, account_id, domain) "
+        "values (?, ?, ?, ?, ?, ?, ?)",
+        *values,
     )
-    return CredentialRow(key, realm.id, username, hash1, hash1b, application_id)
+    return CredentialRow(key, *values)
 
 
-def _hashes(entry: Element) -> tuple[str, str]:
-    """Hash1 (required) and Hash1b ("" when not sent), taken as they are: a wrong one never authenticates."""
-    hash1, hash1b = text(entry, "Hash1"), text(entry, "Hash1b") or ""
-    if not hash1:
-        raise AccountError(400, 23001, "Hash1 is required")
-    if max(len(hash1), len(hash1b)) > 64:
-        raise AccountError(400, 23002, "A hash must have at most 64 characters")
-    return hash1, hash1b
+def update(state: State, row: CredentialRow, wanted: Wanted, realm: RealmRow) -> CredentialRow:
+    """New hashes, and the application as the switches say; the id stays. Raises AccountError."""
+    _check_hashes(wanted)
+    application_id = _checked_application(state, wanted.application_id)
+    if application_id is None and state.switch("credential_app_omitted") == "keep":
+        application_id = row.application_id
+    if wanted.application_id and state.switch("credential_app_on_put") == "ignore":
+        application_id = row.application_id
+    values = (realm.id, row.username, wanted.hash1, wanted.hash1b, application_id, row.account_id, row.domain)
+    state.run(
+        "update sip_credentials set realm_id = ?, hash1 = ?, hash1b = ?, application_id = ? where id = ?",
+        *(realm.id, wanted.hash1, wanted.hash1b, application_id, row.id),
+    )
+    return CredentialRow(row.id, *values)
 
 
-def _application_id(state: State, entry: Element) -> str | None:
-    application_id = text(entry, "HttpVoiceV2AppId")
+def delete(state: State, row: CredentialRow) -> None:
+    state.run("delete from sip_credentials where id = ?", row.id)
+
+
+def _check_names(wanted: Wanted) -> None:
+    if not wanted.username:
+        raise AccountError(400, 1003, "UserName is required")
+    for name, value in (("UserName", wanted.username), ("Domain", wanted.domain)):
+        if len(value) > MAX_NAME:
+            raise AccountError(400, 23002, f"{name} '{value}' is too long ({MAX_NAME} characters max)")
+    if wanted.domain and not _PART.fullmatch(wanted.domain):
+        raise AccountError(400, 23015, f"Domain '{wanted.domain}' has characters that are not allowed")
+    if wanted.domain and not _PART.fullmatch(wanted.username):
+        raise AccountError(400, 23014, f"UserName '{wanted.username}' has characters that are not allowed")
+    if not _USERNAME_ALONE.fullmatch(wanted.username):
+        raise AccountError(400, 23016, f"UserName '{wanted.username}' has characters that are not allowed")
+
+
+def _check_new(state: State, realm: RealmRow, wanted: Wanted, where: Road) -> None:
+    """No other with this name, whatever its case."""
+    rows = credentials_of(state, realm) if where == "realm" else all_credentials(state)
+    name = f"{wanted.username}@{wanted.domain}" if wanted.domain else wanted.username
+    if not any(row.composite.lower() == name.lower() for row in rows):
+        return
+    if where == "realm":
+        raise AccountError(400, 23026, f"SIP credential {name} exists already on the realm with ID = {realm.id}")
+    raise AccountError(400, 23009, f"SIP credential {name} exists already on the account {state.account_id}")
+
+
+def _check_hashes(wanted: Wanted) -> None:
+    """Taken as they are: a wrong one never authenticates. The text repeats one that is too long, as theirs does."""
+    if not wanted.hash1:
+        raise AccountError(400, 23001, "Element Hash1 is required")
+    for name, value in (("Hash1", wanted.hash1), ("Hash1b", wanted.hash1b)):
+        if len(value) > MAX_HASH:
+            raise AccountError(400, 23002, f"{name} '{value}' is too long ({MAX_HASH} characters max)")
+
+
+def _checked_application(state: State, application_id: str | None) -> str | None:
     if not application_id:
         return None
     try:
         uuid.UUID(application_id)
     except ValueError as error:
-        raise AccountError(400, 23020, "HttpVoiceV2AppId is not a UUID") from error
+        raise AccountError(400, 23020, f"Application ID {application_id} is not a valid UUID") from error
     if find_application(state, application_id) is None:
-        raise AccountError(400, 23019, f"Application {application_id} was not found on the account")
+        raise AccountError(400, 23019, f"Application {application_id} was not found on account {state.account_id}")
     return application_id
-
-
-def _updated_application(state: State, row: CredentialRow, body: Element) -> str | None:
-    sent = _application_id(state, body)
-    if sent is None:
-        return row.application_id if state.switch("credential_app_omitted") == "keep" else None
-    return sent if state.switch("credential_app_on_put") == "update" else row.application_id
-
-
-def _page(request: Request) -> tuple[int, int]:
-    page, size = request.query_params.get("page", "1"), request.query_params.get("size", str(PAGE_SIZE))
-    if not page.isdecimal() or not size.isdecimal() or not 1 <= int(size) <= PAGE_SIZE:
-        raise AccountError(400, 23012, "page or size is not valid")
-    return int(page), int(size)
-
-
-def _page_url(request: Request, page: str, size: int) -> str:
-    return str(request.url.replace(query=f"page={page}&size={size}"))
-
-
-def _links(request: Request, rows: list[CredentialRow], size: int) -> dict[str, str]:
-    links = {"first": f'Link=<{_page_url(request, "1", size)}>;rel="first";'}
-    if len(rows) > size:
-        links["next"] = f'Link=<{_page_url(request, str(rows[size].id), size)}>;rel="next";'
-    return links
-
-
-def _element(row: CredentialRow, realm: RealmRow) -> Element:
-    fields = {
-        "Id": row.id,
-        "RealmId": row.realm_id,
-        "UserName": row.username,
-        "Hash1": row.hash1,
-        "Hash1b": row.hash1b,
-        "Realm": realm.fqdn,
-    }
-    if row.application_id:
-        fields["HttpVoiceV2AppId"] = row.application_id
-    return build("SipCredential", fields)
-
-
-def _error(entry: Element, error: AccountError) -> Element:
-    element = build("Error", {"ErrorCode": error.code, "Description": error.description})
-    element.append(entry)
-    return element
-
-
-def _answer(row: CredentialRow, realm: RealmRow) -> Response:
-    root = build(ROOT, [])
-    root.append(_element(row, realm))
-    return answer(root)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from bwlib.models import SipEvent
@@ -29,10 +29,21 @@ class SipTrace:
     def clear(self) -> None:
         self._messages.clear()
 
-    def events(self, sip_call_id: str | None, since: datetime | None) -> list[SipEvent]:
-        """Oldest first; of one Call-ID, and after a point in time, where these are given."""
+    def call_ids(self) -> list[str]:
+        """Every Call-ID that was seen, the latest to begin first."""
+        return list(dict.fromkeys(call_id for call_id, _ in self._messages if call_id))[::-1]
+
+    def call_ids_with(self, text: str) -> set[str]:
+        """The Call-IDs of dialogs in which some message holds `text`."""
+        return {call_id for call_id, event in self._messages if text in event.text}
+
+    def events(
+        self, sip_call_id: str | None, since: datetime | None, among: Collection[str] | None = None
+    ) -> list[SipEvent]:
+        """Oldest first; of one Call-ID, after a point in time, of some Call-IDs, where these are given."""
         return [
             SipEvent(event.at, event.source, event.target, redact_sip(event.text), "edge")
             for call_id, event in self._messages
             if sip_call_id in (None, call_id) and (since is None or event.at > since)
+            if among is None or call_id in among
         ]

@@ -5,8 +5,7 @@ Imitated: create, list, get and update calls; list recordings, get one and its m
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -15,14 +14,18 @@ from starlette.routing import Route
 
 from bwlib.sandbox.applications import find_application
 from bwlib.sandbox.call_request import ECHOED, BadRequest, checked, plan_of, redirect_of
-from bwlib.sandbox.calls import age_s, all_calls, as_state, find_call
-from bwlib.sandbox.oauth import check_caller
+from bwlib.sandbox.calls import age_s, as_state, calls_of_account, find_call
+from bwlib.sandbox.endpoint import Common, Endpoint
+from bwlib.sandbox.json_body import read_json
+from bwlib.sandbox.oauth import VOICE, NotAdmitted, admit
+from bwlib.sandbox.rate_limit import RETRY_AFTER, RateLimit
 from bwlib.sandbox.recordings import media_of, recordings_of
 from bwlib.sandbox.state import State, new_id
 from bwlib.sandbox.switchboard import Switchboard
+from bwlib.sandbox.switches import CLI, VOICE_LIMITS, VOICE_SPEC
 
-Handler = Callable[[Request, State, Switchboard], Awaitable[Response]]
-PREFIX = "/api/v2/accounts/{account_id}/calls"
+PREFIX = "/api/v2/accounts/{account_id}"
+_TYPES = {401: "authentication-error", 403: "authorization-error"}
 
 
 class VoiceError(Exception):
@@ -36,28 +39,47 @@ class VoiceError(Exception):
 
 
 def voice_routes(state: State, switchboard: Switchboard) -> list[Route]:
-    table: list[tuple[str, dict[str, Handler]]] = [
-        ("", {"GET": _list_calls, "POST": _create_call}),
-        ("/{call_id}", {"GET": _get_call, "POST": _update_call}),
-        ("/{call_id}/recordings", {"GET": _list_recordings}),
-        ("/{call_id}/recordings/{recording_id}", {"GET": _get_recording}),
-        ("/{call_id}/recordings/{recording_id}/media", {"GET": _get_media}),
-    ]
-    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    return [Route(PREFIX + path, _endpoint(state, switchboard, handlers), methods=methods) for path, handlers in table]
+    limits = Limits()
+    routes = []
+    for path in dict.fromkeys(endpoint.path for endpoint in ENDPOINTS):
+        served = {endpoint.method: endpoint for endpoint in ENDPOINTS if endpoint.path == path}
+        methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+        routes.append(Route(PREFIX + path, _served(state, switchboard, limits, served), methods=methods))
+    return routes
 
 
-def _endpoint(state: State, switchboard: Switchboard, handlers: dict[str, Handler]) -> Callable[[Request], Any]:
+class Limits:
+    """How often an account may ask, and how often it may place a call."""
+
+    def __init__(self) -> None:
+        self._requests, self._calls = RateLimit(), RateLimit()
+
+    def check(self, request: Request, state: State, switchboard: Switchboard) -> None:
+        """Raises VoiceError 429. The texts of dev.bandwidth.com/docs/voice/rateLimits (read 2026-11-23)."""
+        if self._requests.reached(state.account_id, float(state.switch("voice_api_per_s"))):
+            raise VoiceError(429, "error", "Too many requests")
+        if request.method != "POST" or not request.url.path.endswith("/calls"):
+            return
+        if self._calls.reached(state.account_id, float(state.switch("voice_calls_per_s"))):
+            raise VoiceError(429, "error", "Account call creation rate limit exceeded")
+        most = int(state.switch("voice_concurrent_calls"))
+        if most and switchboard.up(state.account_id) >= most:
+            raise VoiceError(429, "error", "Account concurrent call limit exceeded")
+
+
+def _served(
+    state: State, switchboard: Switchboard, limits: Limits, endpoints: dict[str, Endpoint]
+) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         try:
-            refused = check_caller(request, state, request.path_params["account_id"])
-            if refused is not None:
-                kind = "authentication-error" if refused[0] == 401 else "authorization-error"
-                raise VoiceError(refused[0], kind, refused[1])
-            handler = handlers.get(request.method)
-            if handler is None:
+            view = admit(request, state, request.path_params["account_id"], VOICE)
+            limits.check(request, view, switchboard)
+            if request.method not in endpoints:
                 raise VoiceError(405, "validation", f"{request.method} is not allowed here")
-            return await handler(request, state, switchboard)
+            answer: Response = await endpoints[request.method].handler(request, view, switchboard)
+            return answer
+        except NotAdmitted as refused:
+            return _refused(VoiceError(refused.status, _TYPES.get(refused.status, "validation"), str(refused)))
         except BadRequest as error:
             return _refused(VoiceError(400, "validation", str(error)))
         except VoiceError as error:
@@ -67,7 +89,8 @@ def _endpoint(state: State, switchboard: Switchboard, handlers: dict[str, Handle
 
 
 def _refused(error: VoiceError) -> Response:
-    return JSONResponse({"type": error.type, "description": error.description, "id": new_id()}, error.status)
+    body = {"type": error.type, "description": error.description, "id": new_id()}
+    return JSONResponse(body, error.status, headers=RETRY_AFTER if error.status == 429 else None)
 
 
 # -------------------------------------------------------------------- calls
@@ -80,7 +103,7 @@ async def _create_call(request: Request, state: State, switchboard: Switchboard)
         raise BadRequest(f"application {wanted['applicationId']} was not found on the account")
     if wanted["from"] not in state.identity.numbers:
         raise BadRequest(f"from {wanted['from']} is not a number of the account")
-    call = switchboard.place_outbound(wanted, plan_of(wanted))
+    call = switchboard.place_outbound(state, wanted, plan_of(wanted))
     made = {name: call[name] for name in ("accountId", "callId", "callUrl", "enqueuedTime")}
     body = {**{name: wanted[name] for name in ECHOED if name in wanted}, **made}
     return JSONResponse(body, 201, headers={"Location": call["callUrl"]})
@@ -94,9 +117,10 @@ async def _list_calls(request: Request, state: State, switchboard: Switchboard) 
     """Filters to, from, disconnectCause; pages by pageSize and pageToken, the next one in `Link`."""
     query = request.query_params
     size, token = query.get("pageSize", "1000"), query.get("pageToken", "0")
-    if not size.isdecimal() or not 1 <= int(size) <= 10_000 or not token.isdecimal():
+    counts = all(text.isdecimal() and len(text) < 10 for text in (size, token))
+    if not counts or not 1 <= int(size) <= 10_000:
         raise BadRequest("pageSize must be 1 to 10000, pageToken as it was given")
-    calls = all_calls(state)
+    calls = calls_of_account(state)
     for name in ("to", "from", "disconnectCause"):
         calls = [call for call in calls if name not in query or call.get(name) == query[name]]
     start, end = int(token), int(token) + int(size)
@@ -134,7 +158,8 @@ async def _update_call(request: Request, state: State, switchboard: Switchboard)
 def _call_of(request: Request, state: State) -> dict[str, Any]:
     call_id = request.path_params["call_id"]
     call = find_call(state, call_id)
-    if call is None or age_s(state, call_id) < state.switch_s("call_not_found_s"):
+    ours = call is not None and call["accountId"] == state.account_id
+    if call is None or not ours or age_s(state, call_id) < state.switch_s("call_not_found_s"):
         raise VoiceError(404, "validation", f"Call {call_id} was not found")
     return call
 
@@ -143,7 +168,7 @@ async def _json(request: Request) -> Any:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise VoiceError(415, "validation", "Content-Type must be application/json")
     try:
-        return json.loads(await request.body())
+        return read_json(await request.body())
     except ValueError as error:
         raise BadRequest(f"the body is not JSON: {error}") from error
 
@@ -163,7 +188,31 @@ async def _get_recording(request: Request, state: State, switchboard: Switchboar
 
 
 async def _get_media(request: Request, state: State, switchboard: Switchboard) -> Response:
-    media = media_of(state, request.path_params["call_id"], request.path_params["recording_id"])
+    media = media_of(state, _call_of(request, state)["callId"], request.path_params["recording_id"])
     if media is None:
         raise VoiceError(404, "validation", "The recording was not found")
     return Response(media, media_type="audio/vnd.wave")
+
+
+COMMON = Common(
+    (401, 403, 404, 405, 429, 500),
+    VOICE_SPEC,
+    switches=(
+        *("basic_auth_ends", "basic_auth_ended_status", "api_credential", "tokens_of_revoked", "token_lifetime_s"),
+        *("token_accounts", "missing_role", "account_locked", "voice_api_per_s"),
+    ),
+)
+_CALL = "/calls/{call_id}"
+_RECORDING = f"{_CALL}/recordings/{{recording_id}}"
+ENDPOINTS = (
+    Endpoint("GET", "/calls", _list_calls, (200, 400), VOICE_SPEC),
+    Endpoint(
+        *("POST", "/calls", _create_call, (201, 400, 415, 429), VOICE_LIMITS),
+        switches=("voice_calls_per_s", "voice_concurrent_calls"),
+    ),
+    Endpoint("GET", _CALL, _get_call, (200, 404), CLI, switches=("call_not_found_s",)),
+    Endpoint("POST", _CALL, _update_call, (200, 400, 404, 409, 415), VOICE_SPEC),
+    Endpoint("GET", f"{_CALL}/recordings", _list_recordings, (200, 404), VOICE_SPEC),
+    Endpoint("GET", _RECORDING, _get_recording, (200, 404), VOICE_SPEC),
+    Endpoint("GET", f"{_RECORDING}/media", _get_media, (200, 404), VOICE_SPEC),
+)

@@ -24,10 +24,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from bwlib.sandbox.state import State, timestamp
+from bwlib.sandbox.conversations import add_delivery
+from bwlib.sandbox.state import State
 
 log = logging.getLogger(__name__)
 DEFAULT_TIMEOUT_S = 15.0
+_CAN_FAIL = (httpx.HTTPError, httpx.InvalidURL, ValueError)  # the URL is what an application wrote
 MAX_ANSWER_BYTES = 1_000_000  # far above BXML's 64 KB: the reader says what is too large
 
 
@@ -86,12 +88,12 @@ class WebhookSender:
         """Send an event that BXML answers. Raises Undeliverable when neither URL answers with 2xx."""
         try:
             return await self._attempt(event, target, 1, timeout_s)
-        except (Undeliverable, httpx.HTTPError) as error:
+        except (Undeliverable, *_CAN_FAIL) as error:
             if fallback is None:
                 raise Undeliverable(_reason(error)) from error
         try:
             return await self._attempt(event, fallback, 2, timeout_s)
-        except httpx.HTTPError as error:
+        except _CAN_FAIL as error:
             raise Undeliverable(_reason(error)) from error
 
     async def tell(self, event: Mapping[str, Any], target: Target, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
@@ -102,47 +104,38 @@ class WebhookSender:
                 return
             except httpx.TransportError as error:
                 log.warning("%s to %s, attempt %d: %s", event["eventType"], target.url, attempt, _reason(error))
-            except Undeliverable as error:
+            except (Undeliverable, *_CAN_FAIL) as error:
                 log.warning("%s to %s is lost: %s", event["eventType"], target.url, error)
                 return
 
     async def fetch(self, target: Target, timeout_s: float = DEFAULT_TIMEOUT_S) -> bytes:
         """GET an audio file. Raises Undeliverable."""
-        _check_loopback(target.url)
         try:
+            _check_loopback(target.url)
             response = await self._challenged(httpx.Request("GET", target.url), target, timeout_s)
-        except httpx.HTTPError as error:
+        except _CAN_FAIL as error:
             raise Undeliverable(_reason(error)) from error
         if not response.is_success:
             raise Undeliverable(f"{target.url} answered {response.status_code}")
         return response.content
 
     async def _attempt(self, event: Mapping[str, Any], target: Target, attempt: int, timeout_s: float) -> Reply:
-        status, error = None, None
+        status, error, answer = None, None, ""
         try:
             _check_loopback(target.url)
             response = await self._challenged(_request(event, target), target, timeout_s)
-            status = response.status_code
+            status, answer = response.status_code, response.text[:MAX_ANSWER_BYTES]
             if not response.is_success:
                 error = f"the answer was {status}"
                 if status == 401:
                     error = _why_unauthorized(response, target)
                 raise Undeliverable(error)
-            return Reply(status, response.text[:MAX_ANSWER_BYTES], target.url)
-        except (Undeliverable, httpx.HTTPError) as failure:
+            return Reply(status, answer, target.url)
+        except (Undeliverable, *_CAN_FAIL) as failure:
             error = _reason(failure)
             raise
         finally:
-            self._state.run(
-                "insert into deliveries (at, call_id, event, url, attempt, status, error) values (?, ?, ?, ?, ?, ?, ?)",
-                timestamp(),
-                event["callId"],
-                event["eventType"],
-                target.url,
-                attempt,
-                status,
-                error,
-            )
+            add_delivery(self._state, event, target.url, attempt, status, error, answer)
 
     async def _challenged(self, request: httpx.Request, target: Target, timeout_s: float) -> httpx.Response:
         client = self._opened()

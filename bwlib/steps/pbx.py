@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Generic, Literal, TypeVar
 
 from bwlib.errors import NotAsExpected, PbxRefused
-from bwlib.models import Extension, OutboundRoute, Outcome, Realm, SipCredential, Trunk
+from bwlib.models import Extension, InboundSipUri, OutboundRoute, Outcome, Realm, SipCredential, Trunk
 from bwlib.pbx import Pbx
 from bwlib.steps.compare import differences, everything_new, must_match
 
@@ -78,6 +78,31 @@ def trunk_to(
         password=password,
         from_user=number,
         from_domain=realm.fqdn,
+        outbound_proxy=outbound_proxy,
+        bandwidth_ips=bandwidth_ips,
+        inbound_extension=extension if bandwidth_ips else None,
+    )
+
+
+def trunk_to_sip_uri(
+    sip_uri: InboundSipUri,
+    *,
+    name: str,
+    username: str,
+    password: Any,
+    number: str,
+    bandwidth_ips: tuple[str, ...],
+    extension: str,
+    outbound_proxy: str | None = None,
+) -> Trunk:
+    """The same trunk by the second road: to the host of the application's SIP URI. username "": the URI's uuid."""
+    return Trunk(
+        name=name,
+        server=sip_uri.host,
+        username=username or sip_uri.user,
+        password=password,
+        from_user=number,
+        from_domain=sip_uri.host,
         outbound_proxy=outbound_proxy,
         bandwidth_ips=bandwidth_ips,
         inbound_extension=extension if bandwidth_ips else None,

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bwlib.models import Outcome, Webhook
+from bwlib.models import NUMBER_HEADER, Outcome, Webhook
 from bwlib.widgets import card
 
 if TYPE_CHECKING:
@@ -123,7 +123,10 @@ def show_webhooks(webhooks: Iterable[Webhook]) -> None:
 def webhook_facts(hook: Webhook) -> str:
     """The fields of a webhook that a person looks for first."""
     names = ("from", "to", "digits", "cause", "errorMessage", "direction")
-    return ", ".join(f"{name} {hook.body[name]}" for name in names if hook.body.get(name))
+    facts = [f"{name} {hook.body[name]}" for name in names if hook.body.get(name)]
+    if hook.dialled not in ("", hook.body.get("to")):
+        facts.append(f"{NUMBER_HEADER} {hook.dialled}")
+    return ", ".join(facts)
 
 
 def show_ladder(svg: str, text: str) -> None:

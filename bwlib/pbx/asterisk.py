@@ -255,7 +255,7 @@ class AsteriskPbx:
             whose = f"belongs to the site {block.site}" if block else "was not written by this program"
             raise PbxRefused(
                 f"{verb} the {kind} {name!r}",
-                f"Asterisk has a {kind} of that name, which {whose}; it was left as it is",
+                f"there is the {kind} {name} already, which {whose}; it was left as it is",
                 f"choose another name or number as pbx.{kind} in the site file",
             )
 

@@ -30,8 +30,8 @@ from bwlib.sandbox.control_accounts import (
     view_of,
 )
 from bwlib.sandbox.edge import Edge
-from bwlib.sandbox.readback_keeper import ReadbackKeeper
 from bwlib.sandbox.faults import FaultError, Faults, table
+from bwlib.sandbox.readback_keeper import ReadbackKeeper
 from bwlib.sandbox.state import State, timestamp
 from bwlib.sandbox.switchboard import Switchboard
 from bwlib.sandbox.switches import check_value

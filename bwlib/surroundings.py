@@ -30,6 +30,7 @@ class Surroundings:
     application: as wanted, without an id. trunk_proxy: "host:port" where realm names have no DNS. callback_ca: a CA
     file for the callback URL, None for the usual ones. readback None: its webhooks are not observed.
     sip_events(since, in seconds since 1970): the SIP messages at the realm's side, None where nobody of ours sees them.
+    nameservers: whom to ask for names, None for the system's, () for nobody.
     """
 
     target: str
@@ -48,6 +49,7 @@ class Surroundings:
     ears: Ears | None
     sip_events: Callable[[float], list[SipEvent]] | None
     realm_lane: str
+    nameservers: tuple[tuple[str, int], ...] | None = None
 
 
 def named_application(settings: Settings, secret: Callable[[str], SecretStr]) -> Application:

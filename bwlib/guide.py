@@ -179,6 +179,19 @@ class Run:
 
         return second_road.ensure(self) if self._on_road("sip-uri", TITLE) else None
 
+    def dns(self, *places: Realm | InboundSipUri | None) -> None:
+        """Where DNS says that the place is: the one that is there, a realm or a SIP URI. A PBX finds its port so."""
+        from bwlib.steps.dns import TITLE, check_dns
+
+        hosts = [place.fqdn if isinstance(place, Realm) else place.host for place in places if place is not None]
+
+        def ask() -> Outcome[dict[str, str]]:
+            if not hosts:
+                return self.missing(TITLE, self._entrance(), "20_sip_credentials")
+            return check_dns(hosts[0], self.on.nameservers, self.on.trunk_proxy)
+
+        self.step("dns", ask, ask)
+
     def _on_road(self, road: Road, title: str) -> bool:
         """Say so, and write nothing down, when a step belongs to the other road."""
         if self.settings.road != road:

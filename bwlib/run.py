@@ -251,6 +251,7 @@ def _on_sandbox(settings: Settings, record: RunRecord, secret: Callable[[str], S
         readback=Readback(address.url, address.token, address.ca_file),
         ears=_sandbox_ears(sandbox),
         sip_events=lambda since: _sip_since(sandbox, since),
+        nameservers=(sandbox.dns,) if sandbox.dns else (),
         realm_lane=f"{'Realm' if settings.road == 'realm' else 'SIP URI'} (sandbox edge)",
         call_lock=sandbox.directory / "call.lock",
         why_gone=lambda: _why_gone(sandbox),

@@ -33,6 +33,7 @@ class Surroundings:
     sip_events(since, in seconds since 1970): SIP messages at the realm's side, None where nobody of ours sees them.
     call_lock: one test call at a time on this account from this machine, or two could pass on one call's evidence.
     why_gone(): a sentence when what we work on was stopped meanwhile, else "".
+    nameservers: whom to ask for names, None for the system's, () for nobody.
     """
 
     target: str
@@ -53,6 +54,7 @@ class Surroundings:
     realm_lane: str
     call_lock: Path
     why_gone: Callable[[], str]
+    nameservers: tuple[tuple[str, int], ...] | None = None
 
 
 def named_application(settings: Settings, secret: Callable[[str], SecretStr]) -> Application:

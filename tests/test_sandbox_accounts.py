@@ -149,11 +149,15 @@ def test_calls_webhooks_audio_and_sip_are_seen_by_their_own_account_only(ours, t
     assert len(theirs.sandbox.heard_audio(call["callId"])) > 0
     assert {event.text.split(" ", 1)[0] for event in theirs.sandbox.sip_events()} >= {"INVITE", "ACK", "BYE"}
     stranger = ours.other_account("stranger")
+    stranger.sandbox.reset()
+    assert theirs.sandbox.sip_events()
     seen = (stranger.sandbox.calls(), stranger.sandbox.deliveries(), stranger.sandbox.sip_events())
     assert seen == ([], [], [])
     assert stranger.voice("GET", "/calls").json() == []
     assert stranger.voice("GET", f"/calls/{call['callId']}").status_code == 404
     assert theirs.voice("GET", f"/calls/{call['callId']}").status_code == 200
+    theirs.sandbox.reset()
+    assert (theirs.sandbox.calls(), theirs.sandbox.sip_events()) == ([], [])
 
 
 def test_exchanges_are_seen_by_their_own_account_and_by_the_whole_sandbox(ours, theirs):

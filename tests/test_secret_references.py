@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keyring.backends import fail, null
+from pydantic import SecretStr
 
 from bwlib import secret_references
 from bwlib.errors import SecretUnavailable, SettingsError
-from bwlib.secret_references import exists, is_reference, resolve, store_new
+from bwlib.secret_references import check_writable, exists, is_reference, resolve, store, store_new
 
 SECRET = "correct-horse-battery"
 
@@ -290,3 +291,34 @@ def test_a_file_that_is_there_but_wrong_exists_so_that_nobody_replaces_it(tmp_pa
 def test_only_files_and_keyrings_can_be_written(tmp_path: Path, reference: str) -> None:
     with pytest.raises(SecretUnavailable, match="cannot be written"):
         store_new(reference, tmp_path)
+
+
+# ---------------------------------------------------------------- a secret that somebody else made
+
+
+def test_a_given_secret_is_kept_privately_in_place_of_what_was_there(tmp_path: Path) -> None:
+    for value in (SECRET, "another-horse-battery"):
+        store("file:secrets/x", tmp_path, SecretStr(value))
+        assert resolve("file:secrets/x", tmp_path).get_secret_value() == value
+    (file,) = (tmp_path / "secrets").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_given_secret_goes_into_the_keyring(tmp_path: Path, memory: MemoryKeyring) -> None:
+    store("keyring:bw/uri", tmp_path, SecretStr(SECRET))
+    assert memory.kept == {("bw", "uri"): SECRET}
+
+
+@pytest.mark.parametrize("reference", ["env:A_SECRET", "prompt:"])
+def test_what_cannot_be_written_is_said_before_there_is_a_secret(tmp_path: Path, reference: str) -> None:
+    with pytest.raises(SecretUnavailable, match="cannot be written"):
+        check_writable(reference, tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_there_is_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "secrets").write_text("a file, where a folder should be")
+    with pytest.raises(SecretUnavailable):
+        check_writable("file:secrets/x", tmp_path)
+    check_writable("file:x", tmp_path)
+    assert not (tmp_path / "x").exists()

@@ -69,6 +69,7 @@ class Sandbox:
     client_secret: SecretStr
     numbers: tuple[str, ...]
     edge_address: tuple[str, int] | None
+    dns: tuple[str, int] | None  # address and UDP port of its name server, None when it runs without one
     readback_address: ReadbackAddress | None
     control_token: SecretStr = field(repr=False)
     dashboard_user: str
@@ -78,10 +79,7 @@ class Sandbox:
     def api_url(self) -> str:
         return f"{self.http_url}/api/v2"
 
-    @property
-    def voice_url(self) -> str:
-        """The same port as `api_url`: the paths tell the two APIs apart."""
-        return f"{self.http_url}/api/v2"
+    voice_url = api_url  # the same port: the paths tell the two APIs apart
 
     @property
     def token_url(self) -> str:
@@ -365,7 +363,7 @@ def _spawn(
 
 
 def _from_state(directory: Path, state: Mapping[str, Any]) -> Sandbox:
-    edge, readback = state["edge"], state["readback"]
+    edge, readback, dns = state["edge"], state["readback"], state.get("dns")
     return Sandbox(
         directory=directory,
         pid=state["pid"],
@@ -375,6 +373,7 @@ def _from_state(directory: Path, state: Mapping[str, Any]) -> Sandbox:
         client_secret=SecretStr(state["client_secret"]),
         numbers=tuple(state["numbers"]),
         edge_address=(edge[0], edge[1]) if edge else None,
+        dns=(dns[0], dns[1]) if dns else None,
         readback_address=_readback(readback) if readback else None,
         control_token=SecretStr(state["control_token"]),
         dashboard_user=state["dashboard"]["user"],

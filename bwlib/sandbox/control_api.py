@@ -149,6 +149,7 @@ async def _reset(request: Request, control: Control) -> Response:
         await reset(control)
     else:
         await control.switchboard.hang_up_all(view.account_id)
+        control.edge.trace.forget(sip_call_ids(control, view) or ())
         view.reset_account()
     return JSONResponse({})
 

@@ -21,11 +21,12 @@ import uvicorn
 from bwlib.sandbox.app import build_app
 from bwlib.sandbox.control_api import Control
 from bwlib.sandbox.dashboard_sessions import login_of
+from bwlib.sandbox.dns import DnsResponder
 from bwlib.sandbox.edge import Edge
 from bwlib.sandbox.fault_middleware import BreakableProtocol
 from bwlib.sandbox.faults import Faults
 from bwlib.sandbox.faulty_sender import FaultySender
-from bwlib.sandbox.home import write_private
+from bwlib.sandbox.home import ports_of_last_time, write_private
 from bwlib.sandbox.log_limit import WINDOW_S, LogLimit
 from bwlib.sandbox.readback_keeper import ReadbackKeeper
 from bwlib.sandbox.state import State, timestamp
@@ -69,6 +70,7 @@ class Running:
         self.switchboard = Switchboard(self.state, self.sender, f"{self.http_url}/api/v2")
         self.edge = Edge(self.state, self.switchboard, self.activity.touch, edge_port, self.faults)
         self.switchboard.dialer = self.edge.dial
+        self.dns = DnsResponder(self.state, lambda: self.edge.address)
         token = secrets.token_urlsafe(32)
         self.control = Control(
             self.state, token, self.stopping.set, self.switchboard, self.edge, self.faults, readback=self.readback
@@ -94,12 +96,22 @@ class Running:
             await self.edge.start()
         except OSError as error:
             raise SystemExit(f"the SIP edge's port cannot be used: {error.strerror}") from error
+        await self._start_dns()
         self.serving = asyncio.create_task(self.server.serve(sockets=[self.listener]))
         await self.readback.wait_until_up()
         self._describe()
         self.keeping = asyncio.create_task(self.readback.keep(self._describe))
         self.activity.touch()  # idle minutes count from here, however slow the start was
         log.info("ready: %s, SIP edge %s:%d", self.http_url, *self.edge.address)
+
+    async def _start_dns(self) -> None:
+        """Beside the edge, on the port of last time where that is free. The sandbox is of use without it."""
+        for port in dict.fromkeys((ports_of_last_time(self.directory).get("dns", 0), 0)):
+            try:
+                await self.dns.start(self.edge.address[0], port)
+                return
+            except OSError as error:
+                log.warning("DNS cannot listen on port %d: %s", port, error.strerror)
 
     async def until_told_or_idle(self, idle_s: float) -> None:
         while not self.stopping.is_set():
@@ -125,6 +137,7 @@ class Running:
         self.server.should_exit = True
         if self.serving is not None:
             await self.serving
+        self.dns.stop()
         await self.edge.stop()
         for child in children:
             child.stop()
@@ -138,6 +151,8 @@ class Running:
             self.sender.trust(Path(answered["ca_file"]))
         write_private(self.directory / "state.json", json.dumps(self._described()))
         ports = {"http": self.listener.getsockname()[1], "edge": self.edge.address[1], "readback": self.readback.port}
+        if self.dns.address:
+            ports["dns"] = self.dns.address[1]
         write_private(self.directory / "ports.json", json.dumps(ports))
 
     def _described(self) -> dict[str, Any]:
@@ -154,6 +169,7 @@ class Running:
             "client_secret": identity.client_secret,
             "numbers": identity.numbers,
             "edge": self.edge.address,
+            "dns": self.dns.address,
             "dashboard": asdict(login_of(self.directory)),
             "readback": readback and {**readback, **creds},
         }

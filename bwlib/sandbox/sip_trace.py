@@ -29,6 +29,12 @@ class SipTrace:
     def clear(self) -> None:
         self._messages.clear()
 
+    def forget(self, call_ids: Collection[str]) -> None:
+        """Drop the messages of these dialogs."""
+        kept = [(call_id, event) for call_id, event in self._messages if call_id not in call_ids]
+        self._messages.clear()
+        self._messages.extend(kept)
+
     def call_ids(self) -> list[str]:
         """Every Call-ID that was seen, the latest to begin first."""
         return list(dict.fromkeys(call_id for call_id, _ in self._messages if call_id))[::-1]

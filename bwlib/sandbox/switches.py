@@ -93,6 +93,7 @@ SWITCHES: tuple[Switch, ...] = (
     Switch("realm_delete", "succeeds", ("succeeds", "fails"), "fails: DELETE_PENDING ends in DELETE_FAILED", SPEC),
     Switch("realm_fragment_code", "33011", ("13112", "33011"), "which of two codes a short realmfragment gets", ERRORS),
     Switch("realm_create_s", "0.5", (SECONDS,), "how long a realm is CREATE_PENDING", REGISTRAR),
+    Switch("realm_dns_s", "0", (SECONDS,), "how long an ACTIVE realm does not resolve in DNS yet", CLI),
     Switch("realm_delete_s", "0.5", (SECONDS,), "how long a realm is DELETE_PENDING", REGISTRAR),
     Switch(
         "realm_short_name",

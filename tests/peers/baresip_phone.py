@@ -28,10 +28,14 @@ Pcm = npt.NDArray[np.int16]
 
 
 class Baresip:
-    """A running baresip with one account, inside its `with` block. account: a line of its accounts file."""
+    """A running baresip with one account, inside its `with` block. account: a line of its accounts file.
 
-    def __init__(self, folder: Path, account: str, voice: Pcm) -> None:
+    dns_server: "address:port" of the name server to ask; the system's when left out.
+    """
+
+    def __init__(self, folder: Path, account: str, voice: Pcm, *, dns_server: str = "") -> None:
         self.folder = folder
+        self._dns_server = dns_server
         self._control_port = free_port(HOST, socket.SOCK_STREAM)
         self._events: list[dict[str, Any]] = []
         self._unread = b""
@@ -52,6 +56,8 @@ class Baresip:
         lines += [f"module_path {modules}", f"snd_path {self.folder}/heard"]
         lines += [f"audio_source aufile,{self.folder}/voice.wav", "audio_player none,none", "audio_alert none,none"]
         lines += [f"{'module_app' if name in ('menu', 'ctrl_tcp') else 'module'} {name}.so" for name in _MODULES]
+        if self._dns_server:
+            lines.append(f"dns_server {self._dns_server}")
         return "\n".join(lines) + "\n"
 
     def __enter__(self) -> Self:

@@ -79,6 +79,19 @@ def test_it_calls_the_application_directly_and_both_hear_each_other(site: Readba
     assert_heard_both_ways(site, phone, call_id)
 
 
+def test_it_finds_the_realm_and_its_port_by_dns_alone(site: ReadbackSite, tmp_path: Path) -> None:
+    server = site.world.sandbox.dns
+    assert server is not None
+    before = site.readback.last_id()
+    account = f"<sip:{site.number}@{site.fqdn}>;auth_user={USER};auth_pass={PASSWORD};regint=0"
+    with Baresip(tmp_path / "baresip", account, VOICE, dns_server=f"{server[0]}:{server[1]}") as phone:
+        phone.command("dial", f"sip:+15005550006@{site.fqdn}")
+        call_id = site.readback.wait_for("initiate", to="+15005550006", after_id=before).call_id
+        press_when_asked(site, phone, call_id)
+    assert site.readback.wait_for("gather", call_id=call_id).body["digits"] == "4"
+    assert_heard_both_ways(site, phone, call_id)
+
+
 def test_with_a_wrong_password_it_reaches_nobody(site: ReadbackSite, tmp_path: Path) -> None:
     before = site.readback.last_id()
     with Baresip(tmp_path / "baresip", at_the_realm(site, "wrong"), VOICE) as phone:

@@ -196,6 +196,7 @@ def mutations(draw: random.Random) -> Hostile:
     noun = _noun(draw)
     body = bytearray(VALID[noun].format(f"m{draw.randrange(10**9)}").encode())
     for _ in range(draw.randint(1, 8)):
+        body = body or bytearray(b"<a/>")
         place = draw.randrange(len(body))
         match draw.randrange(4):
             case 0:
@@ -224,11 +225,16 @@ def mislabelled(draw: random.Random) -> Hostile:
 
 def replaced(draw: random.Random) -> Hostile:
     """Any of these by PUT, to an object that is there and to paths that are none."""
-    one = draw.choice(_XML_FAMILIES[:-2])(draw)
+    one = draw.choice(_XML_FAMILIES[:-3])(draw)
     suffix = draw.choice(
         ["/{realm}", "/0", "/-1", "/" + "9" * 40, "/%00", "/%2e%2e%2f", "/%ff", "/" + "a" * 2_000, "/%F0%9F"]
     )
     return replace(one, method=draw.choice(["PUT", "PATCH"]), path=one.path + suffix, may_pass=True)
+
+
+def of_the_account(draw: random.Random) -> Hostile:
+    """Any of these to the credentials below the account."""
+    return replace(draw.choice(_XML_FAMILIES[:8])(draw), family="account level", path="/sipcredentials")
 
 
 # -------------------------------------------------------------------- JSON
@@ -273,6 +279,29 @@ def mutated_json(draw: random.Random) -> Hostile:
     for _ in range(draw.randint(1, 6)):
         body[draw.randrange(len(body))] = draw.randrange(256)
     return _json("mutated JSON", bytes(body), may_pass=True)
+
+
+def platform(draw: random.Random) -> Hostile:
+    """To the JSON API of an application's Inbound SIP URI."""
+    flag, addresses = (
+        draw.choice(["inboundSipCallsEnabled", "passwordAuthEnabled"]),
+        ["allowedSourceIps", "allowedRegions"],
+    )
+    body = draw.choice(
+        [
+            {flag: draw.choice([None, 1, "true", [], {}, 10**400, "\ud800"])},
+            {
+                draw.choice(addresses): draw.choice(
+                    [5, {}, "x", [5], [[]], ["x" * 1_000], ["\ud800"], [None], ["\0" * 65]]
+                )
+            },
+            {"allowedSourceIps": [draw.choice(["1.2.3.4/99", "::/129", "x", "0.0.0.0/0/0", "", "127.0.0.1; rm"])]},
+            b"[" * draw.randint(10, 300_000),
+            draw.choice(_DOCUMENTS),
+        ]
+    )
+    options = {"method": "PATCH", "path": "/voice-applications/{application}"}
+    return _json("platform JSON", body, **options, may_pass=isinstance(body, bytes))
 
 
 # -------------------------------------------------------------------- forms
@@ -322,8 +351,16 @@ def _oversized() -> Iterator[Family]:
 
 _XML_FAMILIES: list[Family] = [
     *(bombs, blow_ups, outsiders, nests, crowds, wrong_texts, wrong_roots, encodings, mutations),
-    *(wrong_texts, encodings, compressed, mislabelled, replaced),
+    *(wrong_texts, encodings, compressed, mislabelled, replaced, of_the_account),
 ]
-_JSON_FAMILIES: list[Family] = [deep_json, wrong_types, wrong_types, wrong_urls, wrong_documents, mutated_json]
+_JSON_FAMILIES: list[Family] = [
+    deep_json,
+    wrong_types,
+    wrong_types,
+    wrong_urls,
+    wrong_documents,
+    mutated_json,
+    platform,
+]
 _FORM_FAMILIES: list[Family] = [forms, multiparts]
 _OVERSIZED: list[Family] = list(_oversized())

@@ -16,6 +16,7 @@ from sandbox_world import Pbx, World, application_xml, callbacks, eventually, fo
 
 BODIES = hostile_bodies() if os.environ.get("BW_SOAK") == "1" else sample(150)
 GROUP = 10
+PLATFORM = "/voice-applications"
 _MEMORY_KB = 200_000  # how much more the supervisor may ever have needed
 
 
@@ -52,7 +53,8 @@ def send(world: World, hostile: Hostile, names: dict[str, str]) -> httpx.Respons
     if hostile.path == "token":
         auth = (world.sandbox.client_id, world.sandbox.client_secret.get_secret_value())
         return world.http.post(world.sandbox.token_url, content=content, headers=headers, auth=auth, timeout=60)
-    url = f"{world.sandbox.api_url}/accounts/{world.sandbox.account_id}{filled(hostile.path, names)}"
+    base = f"{world.sandbox.http_url}/v2" if hostile.path.startswith(PLATFORM) else world.sandbox.api_url
+    url = f"{base}/accounts/{world.sandbox.account_id}{filled(hostile.path, names)}"
     headers |= world.bearer()
     return world.http.request(hostile.method, url, content=content, headers=headers, timeout=60)
 
@@ -63,6 +65,8 @@ def check_form(answer: httpx.Response, hostile: Hostile) -> None:
         assert answer.json()["error"]
     elif hostile.path.startswith("/calls"):
         assert {"type", "description", "id"} <= answer.json().keys()
+    elif hostile.path.startswith(PLATFORM):
+        assert answer.json()["errors"][0]["description"]
     else:
         says = [each.text for each in root(answer).iter("Description")]
         assert says

@@ -92,8 +92,8 @@ BY_URI = replace(ROUTE, request_uri="sip:479fbd44-3362@sip-uri.test", number_hea
 def test_a_route_to_a_sip_uri_puts_the_number_into_a_header_and_is_read_back() -> None:
     config = text.route_dialplan(BY_URI)
     assert (
-        "Dial(PJSIP/bandwidth/sip:479fbd44-3362@sip-uri.test,60,"
-        "b(bw-number-header^add^1(X-Dialed-Number^+1${EXTEN})))" in config
+        "Dial(PJSIP/bandwidth/sip:479fbd44-3362@sip-uri.test,60,i"
+        "b(bw-number-header^add^1(X-Dialed-Number^+1${FILTER(0-9+,${EXTEN})})))" in config
     )
     assert route_from("us", steps_from_text(config, "bw-outbound-us")) == BY_URI
 
@@ -207,12 +207,6 @@ def test_identifies_are_read_with_their_names_and_networks() -> None:
         ("a-b", "c", ["10.0.0.0/8", "fe80::/64"]),
         ("x", "800", []),
     ]
-
-
-def test_two_trunks_share_what_is_admitted_only_when_they_admit_the_same_addresses() -> None:
-    same, other = replace(TRUNK, name="second"), replace(TRUNK, name="third", bandwidth_ips=("192.0.2.2",))
-    assert text.admitted_context(same) == text.admitted_context(TRUNK) != text.admitted_context(other)
-    assert text.admitted_context(replace(TRUNK, bandwidth_ips=())) == "bw-inbound-bandwidth"
 
 
 @given(st.lists(st.binary(max_size=20)), st.booleans())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bwlib.sandbox.admission import Admitted
 from bwlib.sandbox.applications import ApplicationRow
 from bwlib.sandbox.calls import find_call
 from bwlib.sandbox.state import State
@@ -16,6 +17,7 @@ from bwlib.sandbox.switchboard import Switchboard
 
 APPLICATION = ApplicationRow(
     "app-1",
+    "",
     {
         "CallInitiatedCallbackUrl": "http://127.0.0.1:9/initiate",
         "CallInitiatedMethod": "POST",
@@ -75,7 +77,7 @@ def broken_call(directory: Path, **leg_options: bool) -> tuple[Leg, dict[str, An
     async def run() -> tuple[Leg, str, int]:
         board = Switchboard(state, sender, "http://127.0.0.1/api")  # type: ignore[arg-type]
         leg = Leg(**leg_options)
-        call_id = board.take_inbound(leg, APPLICATION, "+15005550006", "+15005550001")  # type: ignore[arg-type]
+        call_id = board.take_inbound(leg, Admitted(APPLICATION, "+15005550006", "+15005550001"))  # type: ignore[arg-type]
         await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()}, timeout=20)
         return leg, call_id, board.up()
 

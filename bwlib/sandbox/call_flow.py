@@ -141,9 +141,6 @@ class CallFlow:
                 upcoming = await self._round_or_end(leg, upcoming, ended)
         except CallFailed as failure:
             self._failure = failure
-        except Exception as defect:  # a defect of ours must not leave the call up for ever
-            log.exception("call %s broke", self.call_id)
-            self._failure = CallFailed("error", f"the sandbox failed: {type(defect).__name__}")
         finally:
             ended.cancel()
         if not leg.ended.is_set():

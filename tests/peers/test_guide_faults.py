@@ -13,6 +13,7 @@ from bwlib import open_run, start_site
 from bwlib.errors import NotAsExpected
 from bwlib.guide import Run
 from bwlib.sandbox import control
+from bwlib.settings import names_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(300)]
 
@@ -51,6 +52,7 @@ def opened(site: Path) -> Run:
     return open_run(site, notebook="test", test_answer_timeout_s=4)
 
 
+EXTENSION = names_for("faults")["pbx.extension"]
 # What is broken, the words by which the step says so, and whether the call goes to the extension.
 FAULTS = [
     ("sip-silence", None, {}, "the realm is silent", False),
@@ -63,9 +65,9 @@ FAULTS = [
     ("sip-bye-lost", "out", {"method": "BYE"}, "still up", False),
     ("webhook-drop", None, {"event": "initiate"}, "603", False),
     ("webhook-drop", None, {"event": "disconnect"}, "What did arrive: initiate", False),
-    ("sip-silence", None, {"to": "101"}, "the phone did not ring", True),
+    ("sip-silence", None, {"to": EXTENSION}, "the phone did not ring", True),
     ("audio-out-lost", None, {}, "no sound arrived", True),
-    ("dtmf-lost", None, {"to": "sip:101*"}, "wanted '4'", True),
+    ("dtmf-lost", None, {"to": f"sip:{EXTENSION}*"}, "wanted '4'", True),
 ]
 
 

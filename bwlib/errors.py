@@ -14,7 +14,8 @@
     ├─ StepError
     │  ├─ StillPending         not done within the named limit: run the cell again      exit 5
     │  └─ NotAsExpected        a check failed: expected, found, likely causes           exit 9
-    └─ RecordError             the record is not what it claims to be                   exit 9
+    ├─ RecordError             the record is not what it claims to be                   exit 9
+    └─ BrowserMissing          no browser: pictures and PDF are skipped                 exit 1
 
 Exit codes are those of Bandwidth's own `band` command line, plus 9 for "verification failed".
 This module imports nothing.
@@ -140,3 +141,7 @@ class NotAsExpected(StepError):
 
 class RecordError(BwlibError):
     exit_code = 9
+
+
+class BrowserMissing(BwlibError):
+    """There is no browser to draw with. Pictures and PDF are skipped, and the record says so."""

@@ -72,7 +72,7 @@ RULES = {
         ("bwlib",),
         ("bwlib.steps.realm", "from bwlib import sandbox"),
         about=b("sandbox"),
-        but=b("run", "cli", "sandbox"),
+        but=b("run", "cli", "cli_sandbox", "sandbox"),
     ),
     "a PBX knows nothing of Bandwidth or the run": Rule(
         b("pbx"),
@@ -95,7 +95,6 @@ RULES = {
 #: longer than 400 lines (files) or 40 lines (functions): the limit granted, and why
 EXCEPTIONS: dict[str, tuple[int, str]] = {
     "bwlib/bandwidth/wire.py": (410, "the one place that spells Bandwidth's wire names; halves would be two places"),
-    "bwlib/cli.py": (450, "one short function a command; the list of commands is what a reader comes for"),
     "bwlib/guide.py": (410, "one short method a step of the guide, both roads; the rest is in steps/ and wanted.py"),
     "bwlib/sandbox/control.py": (425, "one short method a thing that the running sandbox can be asked"),
     "bwlib/settings.py": (430, "the site file's tables beside the words that explain a fault in them"),

@@ -1,0 +1,98 @@
+"""Run notebooks for the command line: what is printed meanwhile, and what comes last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from bwlib.cli_output import talk
+from bwlib.errors import SettingsError
+
+
+def run_notebooks(
+    site_file: Path, parameters: Mapping[str, object], notebooks: list[str] | None, as_json: bool
+) -> None:
+    from bwlib.record.redact import Redactor
+    from bwlib.run import learn_secrets, operator
+    from bwlib.runner import run_site as runner
+    from bwlib.settings import load_settings
+
+    path = site_file.absolute()
+    settings = load_settings(path)
+    chosen = tuple(notebooks or runner.GUIDE_NOTEBOOKS)
+    runner.check_parameters(list(parameters), chosen)
+    if parameters.get("mode") not in ("auto", "plan", "apply"):
+        raise SettingsError("start the run", f"mode is {parameters.get('mode')!r}", "use auto, plan or apply")
+    redactor = Redactor()
+    result = runner.run_site(
+        path,
+        settings.runs_dir,
+        notebooks=chosen,
+        parameters={"site_file": str(path), **parameters},
+        redactor=redactor,
+        learn_secrets=lambda record: learn_secrets(settings, record),
+        tell=_print_json_line if as_json else _Printer(),
+        facts={"site": settings.name, "target": settings.target, "operator": operator(), "mode": parameters["mode"]},
+    )
+    if not result.sealed:
+        talk(f"the record is not sealed: {result.why_not_sealed}")
+    talk(f"status: {result.status}")
+    print(json.dumps({"record": str(result.folder), "status": result.status}) if as_json else result.folder)
+    raise typer.Exit(result.exit_code)
+
+
+def pairs(parameters: list[str] | None) -> dict[str, object]:
+    pairs: dict[str, object] = {}
+    for text in parameters or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise SettingsError("read a parameter", f"{text.partition('=')[0]!r} has no value", "write -p name=value")
+        pairs[name] = {"true": True, "false": False, "none": None}.get(value.lower(), value)
+    return pairs
+
+
+# ---------------------------------------------------------------- what a run prints
+
+
+def _print_json_line(line: Mapping[str, Any]) -> None:
+    print(json.dumps(line, sort_keys=True, ensure_ascii=False), flush=True)
+
+
+class _Printer:
+    """Journal lines for people: steps on stdout, what goes on around them on stderr."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def __call__(self, line: Mapping[str, Any]) -> None:
+        if line["kind"] == "notebook":
+            reason = f" ({line['reason']})" if line.get("reason") else ""
+            talk(f"{line['notebook']}: {line['status']}{reason}")
+        elif line["kind"] == "step" and line["status"] != "running":
+            self._print_step(line)
+
+    def _print_step(self, line: Mapping[str, Any]) -> None:
+        if line["status"] == "failed":
+            print(f"✘ {line['step'].replace('_', ' ')}: failed", flush=True)
+            for name in ("attempted", "came_back", "do_next"):
+                if line.get(name):
+                    print(f"    {name.replace('_', ' ')}: {line[name]}", flush=True)
+            return
+        sign = {"passed": "✔", "pending": "…", "skipped": "–"}.get(line["status"], "·")
+        again = " (checked again)" if line["step"] in self._seen else ""
+        self._seen.add(line["step"])
+        print(f"{sign} {line['title']}: {line['action']}{again}{_telling(line)}", flush=True)
+
+
+def _telling(line: Mapping[str, Any]) -> str:
+    """The facts of a step that belong on its line, or below it for a call."""
+    facts = line.get("object") or {}
+    if "webhooks" in facts:
+        return "".join(f"\n    {name}: {value}" for name, value in facts.items())
+    shown = [str(facts[name]) for name in ("name", "fqdn", "uri", "username", "number", "id") if facts.get(name)]
+    note = f" ({line['note']})" if line.get("note") else ""
+    return (f"  {' · '.join(shown)}" if shown else "") + note

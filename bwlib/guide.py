@@ -6,14 +6,14 @@ A `Run` is what `open_run` gives a notebook. It knows neither the sandbox nor th
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import SecretStr
 
-from bwlib.errors import BwlibError, NotAsExpected
+from bwlib import stepping
+from bwlib.errors import NotAsExpected
 from bwlib.models import Application, Extension, InboundSipUri, OutboundRoute, Outcome, Realm, SipCredential, Trunk
 from bwlib.record.run_record import RunRecord
 from bwlib.settings import Mode, Road, Settings
@@ -22,8 +22,8 @@ from bwlib.wanted import found_application, learn_ha1, wanted_extension, wanted_
 from bwlib.widgets import show
 
 if TYPE_CHECKING:
-    from bwlib.pbx import Pbx
     from bwlib.steps.calls import CallProof
+    from bwlib.steps.compare import Witness
     from bwlib.steps.pbx import Kind
 
 T = TypeVar("T")
@@ -45,6 +45,7 @@ class Run:
         mode: Mode,
         secret: Callable[[str], SecretStr],
         seal_here: bool,
+        operator: str = "",
     ) -> None:
         self.settings = settings
         self.record = record
@@ -53,6 +54,7 @@ class Run:
         self.writes = mode == "apply" or (mode == "auto" and surroundings.target == "sandbox")
         self.on = surroundings
         self.secret = secret
+        self.operator = operator
         self._seal_here = seal_here
         self.undo_planned = False  # this run has listed what an undo would remove
 
@@ -90,10 +92,11 @@ class Run:
         from bwlib.steps import application as steps
 
         wanted, client = self.on.application, self.on.client
+        witness = self._witness("application", steps.TITLE, {"name": wanted.name})
         return self.step(
             "application",
             lambda: steps.plan_application(client, wanted),
-            lambda: steps.ensure_application(client, wanted, on_created=self._created("application", steps.TITLE)),
+            lambda: steps.ensure_application(client, wanted, witness=witness),
         ).found
 
     def callback(self) -> None:
@@ -140,7 +143,7 @@ class Run:
                 wanted.description,
                 timeout_s=wanted.wait_s,
                 tell=show.show_progress,
-                on_created=self._created("realm", steps.TITLE),
+                witness=self._witness("realm", steps.TITLE, {"name": wanted.name}),
             ),
         ).found
 
@@ -167,7 +170,9 @@ class Run:
                 password,
                 application,
                 rotate=table.rotate,
-                on_created=self._created("sip_credential", steps.TITLE),
+                witness=self._witness(
+                    "sip_credential", steps.TITLE, {"username": table.username, "realm_id": realm.id}
+                ),
             )
 
         return self.step("sip_credential", lambda: go(write=False), lambda: go(write=True)).found
@@ -242,18 +247,21 @@ class Run:
 
         which: dict[str, str] = {}  # known once the PBX is at hand, which may fail as part of the step
 
-        def go(do: Callable[[Pbx, Kind[P], P], Outcome[P]]) -> Outcome[P]:
+        def go(*, write: bool) -> Outcome[P]:
             thing = wanted()
             if thing is None:
                 return self.missing(kind.title, self._entrance(), "20_sip_credentials")
             pbx = self.on.pbx()
             which.update(pbx.identity())
             self.record.write_config("before", pbx.snapshot())
-            outcome = do(pbx, kind, thing)
+            if not write:
+                return steps.plan_on_pbx(pbx, kind, thing)
+            witness = self._witness(kind.word, kind.title, show.object_facts(thing), pbx=which)
+            outcome = steps.ensure_on_pbx(pbx, kind, thing, witness)
             self.record.write_config("after", pbx.snapshot())
             return outcome
 
-        return self.step(kind.word, lambda: go(steps.plan_on_pbx), lambda: go(steps.ensure_on_pbx), pbx=which).found
+        return self.step(kind.word, lambda: go(write=False), lambda: go(write=True), pbx=which).found
 
     def no_registration(self, trunk: Trunk | None) -> None:
         """Read from the running PBX that the trunk does not register."""
@@ -333,65 +341,14 @@ class Run:
         self, name: str, plan: Callable[[], Outcome[T]], apply: Callable[[], Outcome[T]], **facts: object
     ) -> Outcome[T]:
         """Do or plan one step; write it down before and after, with `facts`; show it."""
-        started, before = time.monotonic(), len(self.on.recorder.ids)
-        self.record.journal.append("step", step=name, notebook=self.notebook, status="running", mode=self.mode)
-        try:
-            outcome = apply() if self.writes else plan()
-        except BaseException as error:
-            self._write_failure(name, error, time.monotonic() - started, self.on.recorder.ids[before:])
-            raise
-        self.note(name, outcome, time.monotonic() - started, exchanges=self.on.recorder.ids[before:], **facts)
-        return outcome
+        return stepping.do(self, name, plan, apply, **facts)
 
     def note(self, name: str, outcome: Outcome[Any], elapsed_s: float = 0.0, **facts: object) -> None:
         """Write an outcome into the journal and show it."""
-        status = {"planned": "pending", "skipped": "skipped"}.get(outcome.action, "passed")
-        self.record.journal.append(
-            "step",
-            step=name,
-            notebook=self.notebook,
-            status=status,
-            action=outcome.action,
-            title=outcome.title,
-            note=outcome.note,
-            object=show.object_facts(outcome.found),
-            differences=[vars(row) for row in outcome.differences],
-            account=self.on.account_id,
-            elapsed_s=round(elapsed_s, 3),
-            **facts,
-        )
-        show.show_outcome(outcome, status, elapsed_s)
+        stepping.note(self, name, outcome, elapsed_s, **facts)
 
-    def _created(self, name: str, title: str) -> Callable[[object], None]:
-        """A listener that writes a creation down at once: what comes after it may fail, and undo must still know."""
-        return lambda made: self._write(
-            "created", step=name, title=title, object=show.object_facts(made), account=self.on.account_id
-        )
-
-    def _write(self, kind: str, **facts: object) -> None:
-        self.record.journal.append(kind, notebook=self.notebook, **facts)
-
-    def _write_failure(self, name: str, error: BaseException, elapsed_s: float, exchanges: list[str]) -> None:
-        said = (
-            {
-                "attempted": error.attempted,
-                "came_back": error.came_back,
-                "do_next": error.do_next,
-                "exit_code": error.exit_code,
-            }
-            if isinstance(error, BwlibError)
-            else {"came_back": "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__}
-        )
-        self.record.journal.append(
-            "step",
-            step=name,
-            notebook=self.notebook,
-            status="failed",
-            error=type(error).__name__,
-            exchanges=exchanges,
-            elapsed_s=round(elapsed_s, 3),
-            **said,
-        )
+    def _witness(self, name: str, title: str, wanted: Mapping[str, str], **facts: object) -> Witness:
+        return stepping.witness(self, name, title, wanted, **facts)
 
     def _planned(self, title: str, what: str) -> Outcome[Any]:
         return Outcome("planned", title, None, note=f"planned, not done: {what}")

@@ -63,11 +63,16 @@ def open_run(site_file: str | Path | None = None, *, notebook: str, mode: str = 
         notebook=notebook,
         mode=cast(Mode, mode),
         secret=secret,
+        operator=operator(),
         seal_here=RUN_FOLDER not in os.environ,
     )
-    account, who = surroundings.account_id, operator()
     record.journal.append(
-        "notebook_opened", notebook=notebook, target=settings.target, account=account, mode=mode, operator=who
+        "notebook_opened",
+        notebook=notebook,
+        target=settings.target,
+        account=surroundings.account_id,
+        mode=mode,
+        operator=run.operator,
     )
     show.show_banner(settings.target, surroundings.account_id, settings.name, mode, str(record.folder))
     return run

@@ -6,6 +6,8 @@ process killed in the middle of a line leaves a fragment that the next writer se
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -22,6 +24,9 @@ from bwlib.record.redact import Redactor
 FIRST_PREVIOUS = "0" * 64
 MANIFEST = "manifest.json"  # beside the journal once the run is sealed
 ENVELOPE = frozenset({"seq", "prev", "at", "mono_s", "pid", "kind", "after_fragment_bytes"})
+# Room for the last words of a run whose disk is full: some forty lines.
+RESERVE_BYTES = 64 * 1024
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def utc_now() -> str:
@@ -40,7 +45,8 @@ class Journal:
         """Write one line and return it. It is on the disk when this returns.
 
         Raises: RecordError when the run is sealed, when the last line is no journal line, or when the disk refuses it:
-        what cannot be recorded must not go on unrecorded. ValueError for a fact that has a name of the line's own.
+        what cannot be recorded must not go on unrecorded (that it failed can still be written: see `unwritable`).
+        ValueError for a fact that has a name of the line's own.
         """
         if ENVELOPE & facts.keys():
             raise ValueError(f"a journal line has its own {', '.join(sorted(ENVELOPE & facts.keys()))}")
@@ -50,11 +56,7 @@ class Journal:
                 fcntl.flock(stream, fcntl.LOCK_EX)
                 return self._append_locked(stream, kind, facts)
         except OSError as error:
-            raise RecordError(
-                f"write a {kind} line to {self.path}",
-                error.strerror or type(error).__name__,
-                "make room or mend the permissions, then run again: nothing goes on unrecorded",
-            ) from error
+            raise unwritable(self.path, error, f"a {kind} line to ") from error
 
     def _append_locked(self, stream: Any, kind: str, facts: Mapping[str, object]) -> dict[str, Any]:
         refuse_sealed(self.path.parent)
@@ -95,6 +97,39 @@ class Journal:
     def lines(self) -> list[dict[str, Any]]:
         """All whole lines, oldest first."""
         return list(read_lines(self.path))
+
+
+def reserve_of(folder: Path) -> Path:
+    """The file that keeps room for a run's last words, beside its folder."""
+    return folder.parent / f".{folder.name}.reserve"
+
+
+def keep_reserve(folder: Path) -> None:
+    """Take room on the disk for a run's last words."""
+    with os.fdopen(os.open(reserve_of(folder), os.O_WRONLY | os.O_CREAT, 0o600), "wb") as stream:
+        stream.write(os.urandom(RESERVE_BYTES))  # zeros may take no room
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def release_reserve(folder: Path) -> None:
+    """Give the room back: for the last words of a run, or because it has ended."""
+    with contextlib.suppress(OSError):
+        reserve_of(folder).unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError, what: str = "", folder: Path | None = None) -> RecordError:
+    """The error for a file of a run that cannot be written. folder: the run's, unless the file lies right in it.
+
+    On a full disk it gives the reserve back, so that what failed, and why, can still be written into the journal.
+    """
+    if error.errno in _FULL:
+        release_reserve(folder or path.parent)
+    return RecordError(
+        f"write {what}{path}",
+        error.strerror or type(error).__name__,
+        "make room or mend the permissions, then run again: nothing goes on unrecorded",
+    )
 
 
 def encode_line(line: Mapping[str, object]) -> bytes:

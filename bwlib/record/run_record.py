@@ -21,7 +21,16 @@ from typing import Any
 
 from bwlib.errors import RecordError
 from bwlib.models import Exchange, SipEvent, Webhook
-from bwlib.record.journal import MANIFEST, Journal, encode_line, read_lines, refuse_sealed
+from bwlib.record.journal import (
+    MANIFEST,
+    Journal,
+    encode_line,
+    keep_reserve,
+    read_lines,
+    refuse_sealed,
+    release_reserve,
+    unwritable,
+)
 from bwlib.record.redact import Redactor
 
 
@@ -106,7 +115,7 @@ class RunRecord:
                 fcntl.flock(stream, fcntl.LOCK_EX)
                 stream.write(line + b"\n")
         except OSError as error:
-            raise _unwritable(self.folder / name, error) from error
+            raise unwritable(self.folder / name, error) from error
 
     def _write(self, name: str, data: bytes) -> Path:
         path = self.folder / name
@@ -118,7 +127,7 @@ class RunRecord:
                 stream.write(data)
             partial.replace(path)
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error, folder=self.folder) from error
         return path
 
 
@@ -127,14 +136,6 @@ def _make_private(folder: Path) -> None:
     for missing in reversed([folder, *folder.parents]):
         if not missing.exists():
             missing.mkdir(mode=0o700, exist_ok=True)
-
-
-def _unwritable(path: Path, error: OSError) -> RecordError:
-    return RecordError(
-        f"write {path}",
-        error.strerror or type(error).__name__,
-        "make room or mend the permissions, then run again: nothing goes on unrecorded",
-    )
 
 
 @contextmanager
@@ -160,8 +161,10 @@ def start_run(runs_dir: Path, redactor: Redactor, **facts: object) -> RunRecord:
     folder = runs_dir / f"{stamp}-{secrets.token_hex(3)}"
     try:
         _make_private(folder)
+        keep_reserve(folder)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        release_reserve(folder)
+        raise unwritable(folder, error, folder=folder) from error
     record = RunRecord(folder, redactor)
     record.journal.append("run_started", **facts)
     return record
@@ -194,3 +197,14 @@ def run_folders(runs_dir: Path) -> list[Path]:
 def latest_steps(folder: Path) -> dict[str, dict[str, Any]]:
     """The last `step` line of each step in a run, by step name."""
     return {line["step"]: line for line in read_lines(folder / "journal.jsonl") if line["kind"] == "step"}
+
+
+def running_cell(record: RunRecord, notebook: str) -> object:
+    """The cell of this notebook that runs now, as its newest `cell` line calls it; None when none does."""
+    for raw in reversed(record.journal.path.read_bytes().split(b"\n")[:-1]):
+        if b'"kind": "cell"' not in raw:
+            continue
+        line = json.loads(raw)
+        if line.get("notebook") == notebook:
+            return line.get("cell") if line.get("status") == "running" else None
+    return None

@@ -5,13 +5,12 @@ Source: dev.bandwidth.com/docs/account/applications (read 2026-11-23).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from bwlib.bandwidth.client import Client
 from bwlib.errors import NotAsExpected, Refused
 from bwlib.models import Application, Difference, Outcome
-from bwlib.steps.compare import create_or_find, differences, everything_new, is_absent, must_match, tell_nobody
+from bwlib.steps.compare import NOBODY, Witness, create_or_find, differences, everything_new, is_absent, must_match
 
 # The password of the callback credentials is missing here on purpose: Bandwidth never returns it.
 FIELDS = (
@@ -58,9 +57,7 @@ def plan_application(client: Client, wanted: Application) -> Outcome[Application
     return Outcome("planned", TITLE, found, faults, "would be updated")
 
 
-def ensure_application(
-    client: Client, wanted: Application, *, on_created: Callable[[Application], None] = tell_nobody
-) -> Outcome[Application]:
+def ensure_application(client: Client, wanted: Application, *, witness: Witness = NOBODY) -> Outcome[Application]:
     """Make sure the account has this Voice application, and read it back.
 
     Raises: NotAsExpected when Bandwidth kept something else; Refused, NotEntitled with Bandwidth's own words.
@@ -70,7 +67,7 @@ def ensure_application(
         return plan
     if plan.found is None:
         made, note = create_or_find(
-            lambda: client.create_application(wanted), lambda: find_application(client, wanted.name), on_created
+            lambda: client.create_application(wanted), lambda: find_application(client, wanted.name), witness
         )
         found = check_application(client, wanted, made.id)
         return Outcome("created", TITLE, found, plan.differences, note or _note(wanted))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import SecretStr
@@ -46,18 +47,26 @@ def must_match(what: str, faults: tuple[Difference, ...], do_next: str) -> None:
         raise NotAsExpected(f"check {what}", text, do_next)
 
 
-def tell_nobody(made: object) -> None:
-    """The default listener of a create."""
+@dataclass(frozen=True)
+class Witness:
+    """Told of a creation right before it and right after it: what comes later may fail, and undo must know of it.
+
+    A run that is killed in between leaves the first word without the second, so that the next one can tell.
+    """
+
+    creating: Callable[[], None] = lambda: None
+    created: Callable[[Any], None] = lambda made: None
 
 
-def create_or_find(
-    create: Callable[[], T], find: Callable[[], T | None], on_created: Callable[[T], None] = tell_nobody
-) -> tuple[T, str]:
+NOBODY = Witness()
+
+
+def create_or_find(create: Callable[[], T], find: Callable[[], T | None], witness: Witness = NOBODY) -> tuple[T, str]:
     """Create something once. When no answer came, look instead of sending it again.
 
-    on_created is told at once, before anything is read back: what comes after may fail, and undo must know of it.
     Returns the object and a note, empty unless the object was found by looking.
     """
+    witness.creating()
     try:
         made = create()
     except Unavailable as error:
@@ -66,9 +75,9 @@ def create_or_find(
         found = find()
         if found is None:
             raise
-        on_created(found)
+        witness.created(found)
         return found, "no answer came to the create; it was found by looking"
-    on_created(made)
+    witness.created(made)
     return made, ""
 
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, TypeVar
 from bwlib.errors import NotAsExpected, PbxRefused
 from bwlib.models import Extension, InboundSipUri, OutboundRoute, Outcome, Realm, SipCredential, Trunk
 from bwlib.pbx import Pbx
-from bwlib.steps.compare import differences, everything_new, must_match
+from bwlib.steps.compare import NOBODY, Witness, differences, everything_new, must_match
 
 T = TypeVar("T", Trunk, OutboundRoute, Extension)
 
@@ -128,7 +128,7 @@ def plan_on_pbx(pbx: Pbx, kind: Kind[T], wanted: T) -> Outcome[T]:
     return Outcome("planned", kind.title, found, rows, "would be updated")
 
 
-def ensure_on_pbx(pbx: Pbx, kind: Kind[T], wanted: T) -> Outcome[T]:
+def ensure_on_pbx(pbx: Pbx, kind: Kind[T], wanted: T, witness: Witness = NOBODY) -> Outcome[T]:
     """Make sure the PBX has this object, load it, and read it back from the running PBX.
 
     Raises: PbxRefused when it belongs to somebody else, PbxUnreachable, NotAsExpected when the PBX kept something else.
@@ -136,7 +136,11 @@ def ensure_on_pbx(pbx: Pbx, kind: Kind[T], wanted: T) -> Outcome[T]:
     plan = plan_on_pbx(pbx, kind, wanted)
     if plan.action == "unchanged":
         return plan
+    if plan.found is None:
+        witness.creating()
     kind.put(pbx, wanted)
+    if plan.found is None:
+        witness.created(wanted)  # the PBX may refuse to load it, and then it is there all the same
     pbx.apply()
     found = check_on_pbx(pbx, kind, wanted)
     return Outcome("created" if plan.found is None else "updated", kind.title, found, plan.differences)

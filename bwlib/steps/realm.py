@@ -13,7 +13,7 @@ from collections.abc import Callable
 from bwlib.bandwidth.client import Client
 from bwlib.errors import NotAsExpected, Refused, StillPending
 from bwlib.models import Difference, Outcome, Realm
-from bwlib.steps.compare import create_or_find, is_absent, tell_nobody
+from bwlib.steps.compare import NOBODY, Witness, create_or_find, is_absent
 
 TITLE = "Realm"
 _POLL_S = 0.5
@@ -55,7 +55,7 @@ def ensure_realm(
     *,
     timeout_s: float = 60,
     tell: Tell = _say_nothing,
-    on_created: Callable[[Realm], None] = tell_nobody,
+    witness: Witness = NOBODY,
 ) -> Outcome[Realm]:
     """Make sure the account has an ACTIVE realm of this name, waiting at most `timeout_s` seconds for it.
 
@@ -67,7 +67,7 @@ def ensure_realm(
     note = ""
     if plan.found is None:
         made, note = create_or_find(
-            lambda: client.create_realm(name, description), lambda: find_realm(client, name), on_created
+            lambda: client.create_realm(name, description), lambda: find_realm(client, name), witness
         )
     else:
         made = plan.found

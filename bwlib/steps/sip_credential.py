@@ -6,15 +6,13 @@ Source: dev.bandwidth.com/docs/account/sipRegistrar (read 2026-11-23).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pydantic import SecretStr
 
 from bwlib.bandwidth.client import Client
 from bwlib.bandwidth.wire import hash1
 from bwlib.errors import NotAsExpected, Refused
 from bwlib.models import Application, Difference, Outcome, Realm, SipCredential
-from bwlib.steps.compare import create_or_find, is_absent, tell_nobody
+from bwlib.steps.compare import NOBODY, Witness, create_or_find, is_absent
 
 TITLE = "SIP credential"
 
@@ -54,7 +52,7 @@ def ensure_sip_credential(
     application: Application,
     *,
     rotate: bool = False,
-    on_created: Callable[[SipCredential], None] = tell_nobody,
+    witness: Witness = NOBODY,
 ) -> Outcome[SipCredential]:
     """Make sure the realm has this credential, bound to the application, with this password; read it back.
 
@@ -70,7 +68,7 @@ def ensure_sip_credential(
         made, note = create_or_find(
             lambda: client.create_sip_credential(realm, username, password, application.id),
             lambda: find_sip_credential(client, realm, username),
-            on_created,
+            witness,
         )
     else:
         made = plan.found

@@ -21,6 +21,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.engines import papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import execute_notebook
+from papermill.iorw import papermill_io
 
 from bwlib import errors
 from bwlib.errors import BwlibError, RecordError, SettingsError
@@ -89,15 +90,28 @@ def run_site(
     learn_secrets: Callable[[RunRecord], None],
     tell: Tell,
     facts: Mapping[str, object],
+    about: Mapping[str, object] | None = None,
     start_timeout_s: int = START_TIMEOUT_S,
     cell_timeout_s: int = CELL_TIMEOUT_S,
 ) -> RunResult:
     """Run the notebooks in order, stop at the first that fails, seal the record.
 
     learn_secrets: called before every redaction, so that secrets made during the run are known too.
+    facts: for the first line of the journal and for the manifest. about: for the first line only, such as the run
+    that this one resumes.
+    Raises: RecordError when not even the failure to record can be recorded.
     """
-    record = start_run(runs_dir, redactor, site_file=str(site_file), notebooks=list(notebooks), engine="bw", **facts)
-    (record.folder / "notebooks").mkdir(mode=0o700)
+    record = start_run(
+        runs_dir,
+        redactor,
+        site_file=str(site_file),
+        notebooks=list(notebooks),
+        engine="bw",
+        parameters=dict(parameters),
+        **(about or {}),
+        **facts,
+    )
+    papermill_io.register(str(record.folder), _RecordFiles(record))
     said = _Follow(record, tell)
     secrets = _Secrets(record, learn_secrets)
     failed = False
@@ -156,8 +170,8 @@ class _OneNotebook:
         except RuntimeError as error:
             # jupyter_client's word for a kernel that never answered
             self._write("died", f"the kernel did not start: {error}")
-        except RecordError:
-            raise
+        except RecordError as error:
+            self._write("failed", f"it could not be recorded: {error.came_back}", exit_code=error.exit_code)
         except Exception as error:
             self._write("failed", f"{type(error).__name__}: {error}")
         else:
@@ -165,8 +179,6 @@ class _OneNotebook:
                 self._write("passed")
                 return True
             self._write("failed", f"{stopped[1] or 'it stopped'} in cell {stopped[0]}: what follows did not run")
-        finally:
-            self._redact_output()
         return False
 
     def _execute(self, start_timeout_s: int, cell_timeout_s: int) -> Any:
@@ -175,7 +187,7 @@ class _OneNotebook:
         papermill_engines.register("bw", RecordingEngine)
         return execute_notebook(
             str(source),
-            str(self._output),
+            str(self.record.folder / "notebooks" / f"{self.name}.ipynb"),
             parameters={name: value for name, value in self.parameters.items() if name in known},
             engine_name="bw",
             kernel_name="python3",
@@ -188,27 +200,11 @@ class _OneNotebook:
             redact=self.record.redactor.value,
         )
 
-    @property
-    def _output(self) -> Path:
-        return self.record.folder / "notebooks" / f"{self.name}.ipynb"
-
     def _on_cell(self, index: int, status: str, reason: str) -> None:
         if status != "running":
             self.secrets.learn()  # what the cell made must be known before its outputs are written
         self.record.journal.append("cell", notebook=self.name, cell=index, status=status, reason=reason)
         self.catch_up()
-
-    def _redact_output(self) -> None:
-        """papermill writes the notebook once more after a failure; nothing of it may stay unredacted."""
-        if not self._output.exists():
-            return
-        self.secrets.learn()
-        text = self._output.read_text(encoding="utf-8", errors="replace")
-        name = f"notebooks/{self.name}.ipynb"
-        try:
-            self.record.write_json(name, json.loads(text))
-        except ValueError:  # cut off in the middle of a write
-            self.record.write_text(name, text)
 
     def _write(self, status: str, reason: str = "", **facts: object) -> None:
         self.record.journal.append("notebook", notebook=self.name, status=status, reason=reason, **facts)
@@ -227,6 +223,23 @@ class _OneNotebook:
     def _a_step_failed(self) -> bool:
         mine = [line for line in self.record.journal.lines() if line.get("notebook") == self.name]
         return any(line["kind"] == "step" and line["status"] == "failed" for line in mine)
+
+
+class _RecordFiles:
+    """How papermill writes an executed notebook: redacted, private, and whole or not at all.
+
+    Its own way truncates the file first: a killed run or a full disk would leave no notebook. And it writes once more
+    after a failure, past the engine.
+    """
+
+    def __init__(self, record: RunRecord) -> None:
+        self._record = record
+
+    def write(self, text: str, path: str) -> None:
+        self._record.write_json(Path(path).relative_to(self._record.folder).as_posix(), json.loads(text))
+
+    def pretty_path(self, path: str) -> str:
+        return path
 
 
 class _Follow:

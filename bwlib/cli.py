@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from bwlib import cli_record, cli_sandbox
+from bwlib import cli_record, cli_run, cli_sandbox
 from bwlib.cli_output import AsJson, AsJsonLines, Parameters, SiteFile, talk
 from bwlib.cli_run import pairs, run_notebooks
 from bwlib.errors import BwlibError, SettingsError
@@ -25,9 +25,6 @@ app = typer.Typer(
     help="A guided, provable runbook that wires a PBX to Bandwidth Programmable Voice. "
     "Without a Bandwidth account everything runs on a local sandbox with a real PBX.",
 )
-app.add_typer(cli_sandbox.app, name="sandbox")
-app.command()(cli_record.undo)
-app.command()(cli_record.seal)
 
 _options = {"debug": False}
 
@@ -108,15 +105,20 @@ def demo(
 @app.command()
 def run(
     site_file: SiteFile,
-    mode: Annotated[str, typer.Option(help="apply, plan or auto")] = "apply",
+    mode: Annotated[str | None, typer.Option(help="apply (unless it resumes: as before), plan or auto")] = None,
     parameter: Parameters = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the newest run, which did not end well")] = False,
     as_json: AsJsonLines = False,
 ) -> None:
     """Run the guide unattended for one site, and seal its record. Ends with status, exit code and the record's path.
 
-    A missing secret is an error here (exit 8): notebook 00_start makes it, or -p make_secrets=true.
+    A missing secret is an error here (exit 8): notebook 00_start makes it, or -p make_secrets=true. With --resume the
+    run before is closed and cited, and nothing that it passed is believed: every object is read again.
     """
-    run_notebooks(site_file, {"mode": mode, "make_secrets": False, **pairs(parameter)}, None, as_json)
+    given = {**({"mode": mode} if mode else {}), **pairs(parameter)}
+    before = cli_run.resume(site_file) if resume else None
+    parameters = {"mode": "apply", "make_secrets": False, **(before.parameters if before else {}), **given}
+    run_notebooks(site_file, parameters, None, as_json, {"resumes": before.citation} if before else None)
 
 
 # ---------------------------------------------------------------- interactive
@@ -179,6 +181,10 @@ def readback(context: typer.Context) -> None:
 
     raise typer.Exit(readback_main(context.args))
 
+
+app.command()(cli_record.undo)
+app.command()(cli_record.seal)
+app.add_typer(cli_sandbox.app, name="sandbox")
 
 if __name__ == "__main__":
     main()

@@ -27,7 +27,7 @@ def undo(
 
 def seal(site_file: SiteFile) -> None:
     """Close the site's newest open run: its record cannot change any more. A run that is going on is refused."""
-    from bwlib.record.manifest import seal_abandoned
+    from bwlib.record.closing import close_abandoned
     from bwlib.record.redact import Redactor
     from bwlib.record.run_record import RunRecord, run_folders
     from bwlib.run import learn_secrets
@@ -39,7 +39,7 @@ def seal(site_file: SiteFile) -> None:
     if not open_runs:
         raise SettingsError(f"seal {site_file}", "there is no unsealed run of this site", "run a notebook first")
     learn_secrets(settings, open_runs[-1])
-    seal_abandoned(open_runs[-1], target=settings.target)
+    close_abandoned(open_runs[-1], target=settings.target)
     print(open_runs[-1].folder)
 
 

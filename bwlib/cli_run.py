@@ -5,17 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from bwlib.cli_output import talk
 from bwlib.errors import SettingsError
 
+if TYPE_CHECKING:
+    from bwlib.record.run_record import RunRecord
+    from bwlib.runner.resume import Resumed
+
 
 def run_notebooks(
-    site_file: Path, parameters: Mapping[str, object], notebooks: list[str] | None, as_json: bool
+    site_file: Path,
+    parameters: Mapping[str, object],
+    notebooks: list[str] | None,
+    as_json: bool,
+    about: Mapping[str, object] | None = None,
 ) -> None:
+    """Run notebooks (None: the guide's) for a site, print what happens, and end with the run's exit code.
+
+    about: what the first line of the journal says besides, such as the run that this one resumes.
+    """
     from bwlib.record.redact import Redactor
     from bwlib.run import learn_secrets, operator
     from bwlib.runner import run_site as runner
@@ -32,10 +44,11 @@ def run_notebooks(
         path,
         settings.runs_dir,
         notebooks=chosen,
-        parameters={"site_file": str(path), **parameters},
+        parameters={**parameters, "site_file": str(path)},
         redactor=redactor,
         learn_secrets=lambda record: learn_secrets(settings, record),
         tell=_print_json_line if as_json else _Printer(),
+        about=about,
         facts={"site": settings.name, "target": settings.target, "operator": operator(), "mode": parameters["mode"]},
     )
     if not result.sealed:
@@ -43,6 +56,25 @@ def run_notebooks(
     talk(f"status: {result.status}")
     print(json.dumps({"record": str(result.folder), "status": result.status}) if as_json else result.folder)
     raise typer.Exit(result.exit_code)
+
+
+def resume(site_file: Path) -> Resumed:
+    """Close the run that the site is to go on from, and say what it was."""
+    from bwlib.record.closing import close_abandoned
+    from bwlib.run import learn_secrets
+    from bwlib.runner.resume import run_to_resume, take_over
+    from bwlib.runner.run_site import GUIDE_NOTEBOOKS
+    from bwlib.settings import load_settings
+
+    settings = load_settings(site_file.absolute())
+
+    def close(record: RunRecord) -> None:
+        learn_secrets(settings, record)
+        close_abandoned(record, target=settings.target)
+
+    resumed = take_over(run_to_resume(settings.runs_dir, GUIDE_NOTEBOOKS), close)
+    talk(f"resuming {resumed.run}: what it passed is looked at again")
+    return resumed
 
 
 def pairs(parameters: list[str] | None) -> dict[str, object]:

@@ -326,10 +326,10 @@ class Run:
 
     def seal(self) -> Path:
         """Close this run's record and return its folder. In an unattended run the runner does it at the end."""
-        from bwlib.record.manifest import seal
+        from bwlib.record.closing import close
 
         if self._seal_here:
-            seal(self.record, target=self.on.target)
+            close(self.record, target=self.on.target)
             show.show_text("Record sealed", [str(self.record.folder)])
         else:
             show.show_text("Record goes on", [f"{self.record.folder} is sealed when the unattended run ends"])

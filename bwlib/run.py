@@ -20,7 +20,7 @@ from bwlib.guide import Run
 from bwlib.live import live_surroundings
 from bwlib.models import Application, SipEvent
 from bwlib.record.redact import Redactor
-from bwlib.record.run_record import RunRecord, join_or_start_run, latest_steps
+from bwlib.record.run_record import RunRecord, join_or_start_run, latest_steps, write_into
 from bwlib.settings import (
     Mode,
     Settings,
@@ -173,7 +173,9 @@ def _secret_reader(settings: Settings, redactor: Redactor) -> Callable[[str], Se
 def _open_record(settings: Settings, redactor: Redactor, notebook: str) -> RunRecord:
     folder = os.environ.get(RUN_FOLDER)
     if folder:
-        return RunRecord(Path(folder), redactor)
+        record = RunRecord(Path(folder), redactor)
+        write_into(record)
+        return record
     return join_or_start_run(
         settings.runs_dir, redactor, site=settings.name, target=settings.target, operator=operator(), notebook=notebook
     )

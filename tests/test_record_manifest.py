@@ -14,9 +14,9 @@ import pytest
 
 from bwlib.errors import RecordError
 from bwlib.models import Exchange, SipEvent
-from bwlib.record.manifest import file_digests, manifest_faults, run_status, seal, seal_abandoned
+from bwlib.record.manifest import file_digests, manifest_faults, run_status, seal
 from bwlib.record.redact import Redactor, redactor_for
-from bwlib.record.run_record import RunRecord, hold, join_or_start_run, latest_steps, run_folders, start_run
+from bwlib.record.run_record import RunRecord, join_or_start_run, latest_steps, run_folders, start_run
 
 SECRET = "correct-horse-battery"
 
@@ -341,24 +341,3 @@ def test_digests_leave_only_the_manifest_and_its_signature_out(runs: Path) -> No
     record = new_run(runs)
     record.write_text("sub/manifest.json", "{}")
     assert sorted(file_digests(record.folder)) == ["journal.jsonl", "sub/manifest.json"]
-
-
-# ---------------------------------------------------------------- sealing what others left, or still use
-
-
-def test_a_run_that_is_going_on_is_not_sealed(tmp_path: Path) -> None:
-    record = start_run(tmp_path / "runs" / "site", Redactor())
-    with hold(record), pytest.raises(RecordError, match="still going on"):
-        seal_abandoned(record)
-    assert not record.is_sealed
-
-
-def test_what_a_killed_runner_left_running_is_sealed_as_died(tmp_path: Path) -> None:
-    record = start_run(tmp_path / "runs" / "site", Redactor())
-    record.journal.append("notebook", notebook="10_application", status="passed")
-    record.journal.append("notebook", notebook="20_sip_credentials", status="running")
-    record.journal.append("step", step="realm", status="running")
-    seal_abandoned(record)
-    manifest = json.loads((record.folder / "manifest.json").read_text())
-    assert manifest["status"] == "died"
-    assert manifest_faults(record.folder) == []

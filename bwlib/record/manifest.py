@@ -18,7 +18,7 @@ from typing import Any
 
 from bwlib.errors import RecordError
 from bwlib.record.journal import MANIFEST, chain_faults, read_lines, utc_now
-from bwlib.record.run_record import RunRecord, hold, run_folders
+from bwlib.record.run_record import RunRecord, run_folders
 
 # The vendor guide this runbook follows: its title, the day it was read, its headings (not its sentences).
 GUIDE = {
@@ -51,23 +51,6 @@ def seal(record: RunRecord, **facts: object) -> Path:
     _refuse_secrets(record)
     with _one_seal_at_a_time(record.folder.parent):
         return _write_manifest(record, facts)
-
-
-def seal_abandoned(record: RunRecord, **facts: object) -> Path:
-    """Seal a run that nobody works on any more: what was left `running` by a killed process is written down as died.
-
-    Raises: RecordError when the run is still going on, and as `seal`.
-    """
-    with hold(record):
-        for kind, key in (("notebook", "notebook"), ("step", "step")):
-            for name in _left_running(record.folder, kind, key):
-                record.journal.append(kind, **{key: name}, status="died", reason="found unfinished when it was sealed")
-        return seal(record, **facts)
-
-
-def _left_running(folder: Path, kind: str, key: str) -> list[str]:
-    last = {line[key]: line["status"] for line in read_lines(folder / "journal.jsonl") if line["kind"] == kind}
-    return [name for name, status in last.items() if status == "running"]
 
 
 def _write_manifest(record: RunRecord, facts: Mapping[str, object]) -> Path:

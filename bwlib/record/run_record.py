@@ -13,11 +13,12 @@ import fcntl
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from bwlib.errors import RecordError
 from bwlib.models import Exchange, SipEvent, Webhook
@@ -32,6 +33,10 @@ from bwlib.record.journal import (
     unwritable,
 )
 from bwlib.record.redact import Redactor
+
+# The kernel of a killed runner notices within a second that it is alone.
+WRITERS_END_S = 15.0
+_POLL_S = 0.1
 
 
 class RunRecord:
@@ -152,6 +157,38 @@ def hold(record: RunRecord) -> Iterator[None]:
                 f"seal {record.folder}", "this run is still going on", "wait until it ends; it is sealed then"
             ) from None
         yield
+
+
+_writing: list[IO[str]] = []  # open for as long as this process lives
+
+
+def write_into(record: RunRecord) -> None:
+    """Say, until this process ends, that it writes into the run; the kernel of a killed runner lives on a little."""
+    lock = _writers_lock(record)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    _writing.append(lock)
+
+
+def wait_for_writers(record: RunRecord, limit_s: float = WRITERS_END_S) -> None:
+    """Wait until no process writes into the run any more. Raises: RecordError after limit_s."""
+    deadline = time.monotonic() + limit_s
+    with _writers_lock(record) as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise RecordError(
+                        f"close {record.folder}",
+                        "a process that writes into this run has not ended",
+                        "wait until it ends, or end it (a kernel of papermill's); then try again",
+                    ) from None
+            time.sleep(_POLL_S)
+
+
+def _writers_lock(record: RunRecord) -> IO[str]:
+    return (record.folder.parent / f".{record.folder.name}.writers").open("w")
 
 
 def start_run(runs_dir: Path, redactor: Redactor, **facts: object) -> RunRecord:

@@ -25,8 +25,9 @@ from papermill.iorw import papermill_io
 
 from bwlib import errors
 from bwlib.errors import BwlibError, RecordError, SettingsError
+from bwlib.record.closing import close
 from bwlib.record.journal import read_lines
-from bwlib.record.manifest import run_status, seal
+from bwlib.record.manifest import run_status
 from bwlib.record.redact import Redactor
 from bwlib.record.run_record import RunRecord, hold, start_run
 from bwlib.runner.engine import CELL_TIMEOUT_S, START_TIMEOUT_S, RecordingEngine, stopped_at
@@ -101,16 +102,8 @@ def run_site(
     that this one resumes.
     Raises: RecordError when not even the failure to record can be recorded.
     """
-    record = start_run(
-        runs_dir,
-        redactor,
-        site_file=str(site_file),
-        notebooks=list(notebooks),
-        engine="bw",
-        parameters=dict(parameters),
-        **(about or {}),
-        **facts,
-    )
+    began = {"site_file": str(site_file), "notebooks": list(notebooks), "parameters": dict(parameters)}
+    record = start_run(runs_dir, redactor, engine="bw", **began, **(about or {}), **facts)
     papermill_io.register(str(record.folder), _RecordFiles(record))
     said = _Follow(record, tell)
     secrets = _Secrets(record, learn_secrets)
@@ -266,7 +259,7 @@ def _close(record: RunRecord, secrets: _Secrets, said: _Follow, facts: Mapping[s
                 f"nobody can say that it holds no secret: {secrets.fault}",
                 "make the secret readable, then: bw-runbook seal",
             )
-        seal(record, **facts)
+        close(record, **facts)
     except RecordError as error:
         said.catch_up()
         return RunResult(record.folder, status, exit_code or error.exit_code, False, error.came_back)

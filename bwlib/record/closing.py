@@ -1,0 +1,50 @@
+"""Close a run: write down what a killed process left open, and seal it. The one way in which a run ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bwlib.record.journal import read_lines, release_reserve
+from bwlib.record.manifest import seal
+from bwlib.record.run_record import RunRecord, hold, wait_for_writers
+
+_LEFT_OPEN = "found unfinished when it was closed"
+
+
+def close(record: RunRecord, **facts: object) -> Path:
+    """Seal a run. Returns the manifest's path.
+
+    facts: for the manifest. Raises: RecordError as `seal`; the run stays open then.
+    """
+    manifest = seal(record, **facts)
+    release_reserve(record.folder)
+    return manifest
+
+
+def close_abandoned(record: RunRecord, **facts: object) -> Path:
+    """Close a run that nobody works on any more: what a killed process left `running` is written down as died.
+
+    Raises: RecordError when the run is still going on, and as `close`.
+    """
+    with hold(record):
+        wait_for_writers(record)
+        for kind, key in (("notebook", "notebook"), ("step", "step")):
+            for name in _left_running(record.folder, kind, key):
+                record.journal.append(kind, **{key: name}, status="died", reason=_LEFT_OPEN)
+        for notebook, cell in _cells_left_running(record.folder):
+            record.journal.append("cell", notebook=notebook, cell=cell, status="died", reason=_LEFT_OPEN)
+        return close(record, **facts)
+
+
+def _left_running(folder: Path, kind: str, key: str) -> list[str]:
+    last = {line[key]: line["status"] for line in read_lines(folder / "journal.jsonl") if line["kind"] == kind}
+    return [name for name, status in last.items() if status == "running"]
+
+
+def _cells_left_running(folder: Path) -> list[tuple[str, object]]:
+    """(notebook, cell) of the cells whose end nobody wrote down."""
+    last: dict[tuple[str, object], str] = {}
+    for line in read_lines(folder / "journal.jsonl"):
+        if line["kind"] == "cell":
+            last[line["notebook"], line["cell"]] = line["status"]
+    return [where for where, status in last.items() if status == "running"]

@@ -13,7 +13,7 @@ import pytest
 from bwlib.errors import RecordError
 from bwlib.record.closing import close, close_abandoned
 from bwlib.record.journal import reserve_of
-from bwlib.record.manifest import manifest_faults
+from bwlib.record.manifest import manifest_faults, run_status
 from bwlib.record.redact import Redactor
 from bwlib.record.run_record import RunRecord, hold, start_run, wait_for_writers
 
@@ -53,6 +53,17 @@ def test_what_a_killed_runner_left_running_is_closed_as_died(record: RunRecord) 
     died = [line for line in record.journal.lines() if line.get("reason")]
     assert [(line["kind"], line.get("cell")) for line in died] == [("notebook", None), ("step", None), ("cell", 5)]
     assert manifest_faults(record.folder) == []
+
+
+def test_a_runner_killed_between_two_notebooks_has_not_passed(tmp_path: Path) -> None:
+    record = start_run(tmp_path / "runs" / "my-site", Redactor(), notebooks=["one", "two"])
+    record.journal.append("notebook", notebook="one", status="running")
+    record.journal.append("notebook", notebook="one", status="passed")
+    assert run_status(record.folder) == "running"
+    close_abandoned(record)
+    assert manifest(record)["status"] == "died"
+    last = {line["notebook"]: line["status"] for line in record.journal.lines() if line["kind"] == "notebook"}
+    assert last == {"one": "passed", "two": "skipped"}
 
 
 WRITER = """

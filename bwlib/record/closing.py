@@ -28,12 +28,25 @@ def close_abandoned(record: RunRecord, **facts: object) -> Path:
     """
     with hold(record):
         wait_for_writers(record)
-        for kind, key in (("notebook", "notebook"), ("step", "step")):
-            for name in _left_running(record.folder, kind, key):
-                record.journal.append(kind, **{key: name}, status="died", reason=_LEFT_OPEN)
-        for notebook, cell in _cells_left_running(record.folder):
-            record.journal.append("cell", notebook=notebook, cell=cell, status="died", reason=_LEFT_OPEN)
+        _write_what_died(record)
         return close(record, **facts)
+
+
+def _write_what_died(record: RunRecord) -> None:
+    write = record.journal.append
+    for kind, key in (("notebook", "notebook"), ("step", "step")):
+        for name in _left_running(record.folder, kind, key):
+            write(kind, **{key: name}, status="died", reason=_LEFT_OPEN)
+    for notebook, cell in _cells_left_running(record.folder):
+        write("cell", notebook=notebook, cell=cell, status="died", reason=_LEFT_OPEN)
+    lines = record.journal.lines()
+    planned = lines[0].get("notebooks") or [] if lines else []
+    begun = {line["notebook"] for line in lines if line["kind"] == "notebook"}
+    for name in planned:
+        if name not in begun:
+            write("notebook", notebook=name, status="skipped", reason="the run was cut off before it")
+    if planned:
+        write("run", status="died", reason="its runner ended without closing it")
 
 
 def _left_running(folder: Path, kind: str, key: str) -> list[str]:

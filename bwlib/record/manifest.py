@@ -81,13 +81,20 @@ def _one_seal_at_a_time(runs_dir: Path) -> Iterator[None]:
 
 
 def run_status(folder: Path) -> str:
-    """The run's own status, from its journal: the worst of its last words on every step and cell."""
+    """The run's own status, from its journal: the worst of its last words on every step and notebook.
+
+    An unattended run has said at its start which notebooks it will run: while one has not begun, it is running.
+    """
     last: dict[str, str] = {}
     for line in read_lines(folder / "journal.jsonl"):
-        if line["kind"] == "step":
+        if line["kind"] == "run_started":
+            last |= {f"notebook {name}": "running" for name in line.get("notebooks") or ()}
+        elif line["kind"] == "step":
             last[f"step {line['step']}"] = line["status"]
         elif line["kind"] == "notebook":
             last[f"notebook {line['notebook']}"] = line["status"]
+        elif line["kind"] == "run":
+            last["run"] = line["status"]
     if not last:
         return "pending"
     return min(last.values(), key=lambda status: _WORST_FIRST.index(status) if status in _WORST_FIRST else 0)

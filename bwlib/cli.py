@@ -27,7 +27,9 @@ app = typer.Typer(
 )
 app.add_typer(cli_sandbox.app, name="sandbox")
 app.command()(cli_record.undo)
+app.command()(cli_record.drift)
 app.command()(cli_record.seal)
+app.command()(cli_record.runs)
 
 _options = {"debug": False}
 

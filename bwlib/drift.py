@@ -78,6 +78,10 @@ class Checked:
             return "changed"
         return "still so" if any(seen.exit_code is None for seen in self.facts) else "unknown"
 
+    def counts(self) -> dict[str, int]:
+        """How many facts have each word; words that none has are left out."""
+        return {word: number for word in STATUS if (number := sum(seen.word == word for seen in self.facts))}
+
     @property
     def exit_code(self) -> int:
         """9 for drift, 0 when nothing that could be looked at has drifted, else the code of what was in the way."""

@@ -25,7 +25,7 @@ def refuse_tampered(folder: Path) -> None:
         raise RecordError(
             f"rely on the record {folder}",
             f"it is not what it was: {faults[0]}{more}",
-            "keep it as it is, and use an untouched copy",
+            "keep it as it is; use an untouched copy of it, or name another record",
         )
 
 

@@ -282,8 +282,9 @@ def test_a_silent_pbx_makes_its_facts_unknown_and_the_rest_is_still_said(site: S
     assert (checked.exit_code, checked.word) == (0, "still so")
 
 
-def test_a_look_that_is_refused_is_unknown_and_never_gone(site: Site) -> None:
-    with site.sandbox.fault("http-status", value="403", match={"path": "/realms*"}):
+@pytest.mark.parametrize("status", ["400", "403"])
+def test_a_look_that_is_refused_is_unknown_and_never_gone(site: Site, status: str) -> None:
+    with site.sandbox.fault("http-status", value=status, match={"path": "/realms*"}):
         checked = site.check()
     words = {seen.step: seen.word for seen in checked.facts if seen.word != "still so"}
     assert words == {"realm": "unknown", "sip_credential": "unknown"}

@@ -398,6 +398,13 @@ def test_the_steps_outcome_says_what_became_of_a_create(runs: Path, ends: dict[s
     assert [bool(line.get("cut_off")) for line in lines] == ([ends["status"] != "passed"] if known else [])
 
 
+def test_what_failed_on_the_pbx_may_be_there_and_the_pbx_says_whose_it_is(runs: Path, pbx: MemoryPbx) -> None:
+    record = start_run(runs, Redactor())
+    begun(record, "extension", number="101")
+    record.journal.append("step", step="extension", status="failed", error="PbxRefused")
+    assert [outcome.action for outcome in undo_site(FakeRun(runs, pbx))] == ["removed"]
+
+
 def test_what_a_later_run_claims_is_ours_and_no_more_in_doubt(runs: Path) -> None:
     first = start_run(runs, Redactor())
     begun(first, "realm", name="acme")

@@ -25,7 +25,7 @@ def runs(tmp_path: Path) -> Path:
 
 
 def started(runs: Path, **facts: object) -> RunRecord:
-    return start_run(runs, Redactor(), operator="ada", engine="bw", notebooks=["10_application", "30_pbx"], **facts)
+    return start_run(runs, Redactor(), operator="ada", engine="bw", **facts)
 
 
 def step(

@@ -183,6 +183,8 @@ def readback(context: typer.Context) -> None:
 
 
 app.command()(cli_record.undo)
+app.command()(cli_record.drift)
+app.command()(cli_record.runs)
 app.command()(cli_record.seal)
 app.add_typer(cli_sandbox.app, name="sandbox")
 

@@ -51,31 +51,34 @@ def open_run(site_file: str | Path | None = None, *, notebook: str, mode: str = 
     if mode not in _MODES:
         raise SettingsError("open a run", f"mode is {mode!r}", f"use one of {', '.join(_MODES)}")
     settings = load_settings(site_path(site_file), _dotted(overrides))
-    redactor = Redactor()
-    secret = _secret_reader(settings, redactor)
-    record = _open_record(settings, redactor, notebook)
-    build = live_surroundings if settings.target == "live" else _on_sandbox
-    surroundings = build(settings, record, secret)
-    run = Run(
-        settings,
-        surroundings,
-        record,
-        notebook=notebook,
-        mode=cast(Mode, mode),
-        secret=secret,
-        operator=operator(),
-        seal_here=RUN_FOLDER not in os.environ,
-    )
+    record = _open_record(settings, Redactor(), notebook)
+    run = run_on(settings, record, notebook=notebook, mode=cast(Mode, mode))
     record.journal.append(
         "notebook_opened",
         notebook=notebook,
         target=settings.target,
-        account=surroundings.account_id,
+        account=run.on.account_id,
         mode=mode,
         operator=run.operator,
     )
-    show.show_banner(settings.target, surroundings.account_id, settings.name, mode, str(record.folder))
+    show.show_banner(settings.target, run.on.account_id, settings.name, mode, str(record.folder))
     return run
+
+
+def run_on(settings: Settings, record: RunRecord, *, notebook: str, mode: Mode) -> Run:
+    """A run that writes into `record`, with Bandwidth and the PBX as the settings name them; no notebook is needed."""
+    secret = _secret_reader(settings, record.redactor)
+    build = live_surroundings if settings.target == "live" else _on_sandbox
+    return Run(
+        settings,
+        build(settings, record, secret),
+        record,
+        notebook=notebook,
+        mode=mode,
+        secret=secret,
+        operator=operator(),
+        seal_here=RUN_FOLDER not in os.environ,
+    )
 
 
 def site_path(site_file: str | Path | None) -> Path:

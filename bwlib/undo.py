@@ -1,164 +1,209 @@
 """Undo: remove what this site's records say we created, newest first, confirming each before it goes.
 
 The record is evidence, not state. So every object is read first; what is not the same any more, what belonged to
-somebody before, and what Bandwidth does not let go is kept and reported.
+somebody before, and what Bandwidth does not let go is kept and reported. So is what a run changed without having
+created it: the record says what it was, a person decides. A secret that was replaced is in no record.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, replace
+from dataclasses import replace
 from typing import Any
 
-from bwlib.errors import BwlibError
+from bwlib.errors import NotAsExpected, Refused, SettingsError, StepError
 from bwlib.guide import Run
-from bwlib.models import Outcome, Realm
-from bwlib.record.journal import read_lines
+from bwlib.look import KINDS, NAMED_BY, NOT_SET, changes, look, named, realm_of
+from bwlib.made import Line, created_objects, updated_objects
+from bwlib.models import Application, Outcome
+from bwlib.record.cited import citation, refuse_tampered
 from bwlib.record.run_record import run_folders
 from bwlib.steps import pbx as pbx_steps
-from bwlib.steps.application import remove_application
-from bwlib.steps.inbound_sip_uri import remove_inbound_sip_uri
-from bwlib.steps.realm import remove_realm
-from bwlib.steps.sip_credential import remove_sip_credential
-from bwlib.widgets import show
+from bwlib.steps.application import find_application, remove_application
+from bwlib.steps.compare import is_absent
+from bwlib.steps.inbound_sip_uri import read_back, remove_inbound_sip_uri
+from bwlib.steps.realm import find_realm, remove_realm
+from bwlib.steps.sip_credential import find_sip_credential, remove_sip_credential
+from bwlib.widgets.show import object_facts
 
-# The phone's side first, the application last: nothing is removed while something else still uses it. What each is
-# called by, for people.
-NAMED_BY = {
-    "extension": "number",
-    "route": "name",
-    "trunk": "name",
-    "sip_credential": "username",
-    "realm": "fqdn",
-    "inbound_sip_uri": "uri",
-    "application": "name",
-}
-KINDS: Mapping[str, pbx_steps.Kind[Any]] = {
-    "extension": pbx_steps.EXTENSION,
-    "route": pbx_steps.ROUTE,
-    "trunk": pbx_steps.TRUNK,
-}
+__all__ = ["created_objects", "undo_site", "updated_objects"]
 
-
-def created_objects(run: Run, record: str | None = None) -> dict[str, list[dict[str, Any]]]:
-    """By step: the journal lines of what the site's runs (or only `record`) created and no run removed since.
-
-    Each has `run`, the record's name, and `as_left`, the object as a later run of ours left it. Objects on another PBX
-    than the run's are left out.
-    """
-    created: dict[str, list[dict[str, Any]]] = {step: [] for step in NAMED_BY}
-    is_here = _on_this_pbx(run)
-    for folder in run_folders(run.settings.runs_dir):
-        for line in read_lines(folder / "journal.jsonl"):
-            if line["kind"] not in ("step", "created") or line.get("account") != run.on.account_id:
-                continue
-            step, action = line["step"], line.get("action", line["kind"])
-            if step in created and action == "created" and record in (None, folder.name) and is_here(line):
-                # Written down twice when all went well: at once, and as the step's outcome.
-                created[step][:] = [other for other in created[step] if not _is_same(step, other, line)]
-                created[step].append({**line, "run": folder.name, "as_left": line["object"]})
-            elif step in KINDS and action == "updated" and is_here(line):
-                for other in created[step]:
-                    if other["object"][NAMED_BY[step]] == line["object"][NAMED_BY[step]]:
-                        other["as_left"] = line["object"]
-            elif step.startswith("undo ") and action in ("removed", "unchanged"):
-                made = created.get(step.removeprefix("undo "), [])
-                made[:] = [other for other in made if not _is_undone_by(other, line)]
-    return created
-
-
-def _is_same(step: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    key = "id" if step in ("sip_credential", "realm", "application") else NAMED_BY[step]
-    return bool(one["object"].get(key) == other["object"].get(key))
+_SECRETS = ("password", "secret")
+_LOST = "was replaced and cannot be restored: no record holds a secret"
 
 
 def undo_site(run: Run, record: str | None = None) -> list[Outcome[Any]]:
     """Remove, newest first, what was created (by one record, if named); returns what happened to each object.
 
     A run that only plans lists it once; asked again, it says that nothing was removed.
+    Raises: RecordError, before anything is touched, when a record is not what it was; SettingsError when the site has
+    no record of that name.
     """
+    _refuse_unfit(run, record)
     if run.undo_planned:
         _say(run, Outcome("planned", "Undo", None, note="plan only: nothing was removed"))
         return []
-    created = created_objects(run, record)
+    created, updated = created_objects(run, record), updated_objects(run, record)
     outcomes = [_undo_one(run, step, line) for step in NAMED_BY for line in reversed(created[step])]
+    outcomes += [_keep_one(run, step, lines) for step in NAMED_BY for lines in _by_object(step, updated[step])]
     if not outcomes:
         _say(run, Outcome("unchanged", "Undo", None, note="nothing to undo"))
     run.undo_planned = bool(outcomes) and not run.writes
     return outcomes
 
 
+def _refuse_unfit(run: Run, record: str | None) -> None:
+    """No record that was tampered with decides what is removed. A record that was named is cited, once."""
+    folders = run_folders(run.settings.runs_dir)
+    if record is not None:
+        folders = [folder for folder in folders if folder.name == record]
+        if not folders:
+            raise SettingsError(
+                f"undo the run {record}",
+                f"there is no such run in {run.settings.runs_dir}",
+                "name one of: bw-runbook runs SITE.toml",
+            )
+    for folder in folders:
+        refuse_tampered(folder)
+    if record is not None and not any(line["kind"] == "cites" for line in run.record.journal.lines()):
+        run.record.journal.append("cites", notebook=run.notebook, **citation(folders[0]))
+
+
 def _say(run: Run, outcome: Outcome[Any]) -> None:
     run.step("undo", lambda: outcome, lambda: outcome)
 
 
-def _undo_one(run: Run, step: str, line: Mapping[str, Any]) -> Outcome[Any]:
+# ---------------------------------------------------------------- what was created
+
+
+def _undo_one(run: Run, step: str, line: Line) -> Outcome[Any]:
+    return _do(run, step, line, lambda: _plan(run, step, line), lambda: _remove(run, step, line))
+
+
+def _do(
+    run: Run, step: str, line: Line, plan: Callable[[], Outcome[Any]], apply: Callable[[], Outcome[Any]]
+) -> Outcome[Any]:
     made = line["object"]
-    title = f"Undo {line['title']} {made.get(NAMED_BY[step], '')}".rstrip()
+    title = f"Undo {line['title']} {made.get(NAMED_BY[step]) or made.get('name', '')}".rstrip()
     which = {"pbx": line["pbx"]} if line.get("pbx") else {}
     return run.step(
         f"undo {step}",
-        lambda: replace(_plan(run, step, line), title=title),
-        lambda: replace(_remove(run, step, line), title=title),
+        lambda: replace(plan(), title=title),
+        lambda: replace(apply(), title=title),
         undone=made,
         created_by_run=line["run"],
         **which,
     )
 
 
-def _plan(run: Run, step: str, line: Mapping[str, Any]) -> Outcome[Any]:
-    if step not in KINDS:
-        return Outcome("planned", "", line["object"], note="would be removed")
-    name = line["object"][NAMED_BY[step]]
-    return pbx_steps.plan_removal(run.on.pbx(), KINDS[step], name, lambda found: _why_keep(run, found, line))
+def _plan(run: Run, step: str, line: Line) -> Outcome[Any]:
+    if step in KINDS:
+        name = line["object"][NAMED_BY[step]]
+        return pbx_steps.plan_removal(run.on.pbx(), KINDS[step], name, lambda found: _why_keep(run, found, line))
+    if line.get("cut_off"):
+        return _perhaps_ours(run, step, line)
+    return Outcome("planned", "", line["object"], note="would be removed")
 
 
-def _remove(run: Run, step: str, line: Mapping[str, Any]) -> Outcome[Any]:
+def _remove(run: Run, step: str, line: Line) -> Outcome[Any]:
     made, client = line["object"], run.on.client
+    if step in KINDS:  # also after a cut-off: the PBX itself says whose it is
+        name = made[NAMED_BY[step]]
+        return pbx_steps.remove_from_pbx(run.on.pbx(), KINDS[step], name, lambda found: _why_keep(run, found, line))
+    if line.get("cut_off"):
+        return _perhaps_ours(run, step, line)
     if step == "sip_credential":
-        realm = Realm(made["realm_id"], made["realm_fqdn"], "", False, "ACTIVE")
-        return remove_sip_credential(client, realm, made["id"], made["username"])
+        return remove_sip_credential(client, realm_of(made), made["id"], made["username"])
     if step == "realm":
         return remove_realm(client, made["id"], made["fqdn"])
     if step == "inbound_sip_uri":
         return remove_inbound_sip_uri(client, made["application_id"], made["uri"])
-    if step == "application":
-        return remove_application(client, made["id"], made["name"])
-    name = made[NAMED_BY[step]]
-    return pbx_steps.remove_from_pbx(run.on.pbx(), KINDS[step], name, lambda found: _why_keep(run, found, line))
+    return remove_application(client, made["id"], made["name"])
 
 
-def _why_keep(run: Run, found: Any, line: Mapping[str, Any]) -> str:
-    """Names the public fields in which an object on the PBX is not what our record says; empty when it is the same.
-
-    A field that is younger than the record counts as its default.
-    """
-    recorded, now = line["as_left"], run.record.redactor.value(show.object_facts(found))
-    changed = []
-    for field in fields(found):
-        default = show.object_facts({field.name: field.default}) if field.default is not MISSING else {}
-        before = recorded.get(field.name, default.get(field.name))
-        if now.get(field.name) != before:
-            changed.append(f"{field.name} is {now.get(field.name, 'not set')}, recorded {before or 'not set'}")
+def _why_keep(run: Run, found: Any, line: Line) -> str:
+    """Names the public fields in which an object on the PBX is not what our record says; empty when it is the same."""
+    rows = changes(run, line["as_left"], found)
+    changed = [f"{row.field} is {row.found}, recorded {row.wanted}" for row in rows]
     return f"it was changed since: {'; '.join(changed)}" if changed else ""
 
 
-def _on_this_pbx(run: Run) -> Callable[[Mapping[str, Any]], bool]:
-    """Whether a line's object is on the run's PBX, which is asked for only when a line names one."""
-    known: list[Mapping[str, str] | None] = []
-
-    def is_here(line: Mapping[str, Any]) -> bool:
-        if not line.get("pbx"):
-            return True
-        if not known:
-            try:
-                known.append(run.on.pbx().identity())
-            except BwlibError:
-                known.append(None)  # the step that needs the PBX fails by it, and writes it down
-        return known[0] in (None, line["pbx"])
-
-    return is_here
+# ---------------------------------------------------------------- what a run was cut off while creating
 
 
-def _is_undone_by(made: Mapping[str, Any], undo: Mapping[str, Any]) -> bool:
-    return made["object"] == undo.get("undone") and (made.get("pbx") or None) == undo.get("pbx")
+def _perhaps_ours(run: Run, step: str, line: Line) -> Outcome[Any]:
+    """Bandwidth does not say who made a thing: what has the name by now is reported, never removed."""
+    try:
+        found = _of_that_name(run, step, line["object"])
+    except NotAsExpected as error:  # several of that name
+        return Outcome("kept", "", None, note=f"a run was cut off while creating it; {error.came_back}")
+    if found is None:
+        return Outcome("unchanged", "", None, note="a run was cut off before it was there")
+    which = getattr(found, "id", "") or getattr(found, "application_id", "")
+    note = f"a run was cut off while creating it; remove it by hand if it is yours, id {which}"
+    return Outcome("kept", "", found, note=note)
+
+
+def _of_that_name(run: Run, step: str, wanted: Mapping[str, str]) -> Any | None:
+    client = run.on.client
+    if step == "application":
+        return find_application(client, named(step, wanted, "name"))
+    if step == "realm":
+        return find_realm(client, named(step, wanted, "name"))
+    try:
+        if step == "sip_credential":
+            return find_sip_credential(client, realm_of(wanted), named(step, wanted, "username"))
+        application: Application = client.get_application(named(step, wanted, "application_id"))
+    except Refused as error:
+        if is_absent(error):  # what it would be in is gone
+            return None
+        raise
+    found = read_back(client, application)
+    return found if found is not None and found.enabled else None
+
+
+# ---------------------------------------------------------------- what was changed
+
+
+def _by_object(step: str, lines: list[Line]) -> list[list[Line]]:
+    """The lines of each object together, oldest first; a line that names no difference says nothing."""
+    together: dict[str, list[Line]] = {}
+    for line in lines:
+        if line.get("differences"):
+            key = line["object"].get("id") or line["object"].get(NAMED_BY[step], "")
+            together.setdefault(key, []).append(line)
+    return list(together.values())
+
+
+def _keep_one(run: Run, step: str, lines: list[Line]) -> Outcome[Any]:
+    """Say what a thing was before we changed it and what it is now, so that a person can put it back."""
+
+    def report() -> Outcome[Any]:
+        try:
+            found = look(run, step, lines[-1]["object"])
+        except StepError as error:
+            return Outcome("kept", "", None, note=f"{_not_put_back(lines, None)} ({error.came_back})")
+        if found is None:
+            return Outcome("unchanged", "", None, note="already gone")
+        now = run.record.redactor.value(object_facts(found))
+        return Outcome("kept", "", found, note=_not_put_back(lines, now))
+
+    return _do(run, step, lines[-1], report, report)
+
+
+def _not_put_back(lines: list[Line], now: Mapping[str, str] | None) -> str:
+    """now: its public facts; None when nobody can read them, then what we made of it counts."""
+    was: dict[str, str] = {}
+    made: dict[str, str] = {}
+    for line in lines:
+        for row in line["differences"]:
+            was.setdefault(row["field"], row["found"])
+            made[row["field"]] = row["wanted"]
+    said = []
+    for field, before in was.items():
+        is_now = made[field] if now is None else now.get(field) or now.get(f"{field}_id") or NOT_SET
+        if field in _SECRETS:
+            said.append(f"its {field} {_LOST}")
+        elif is_now != before:
+            said.append(f"{field} was {before}, is {is_now}; not put back")
+    return "it was there before us; " + ("; ".join(said) or "it is as it was")

@@ -28,6 +28,7 @@ app = typer.Typer(
 app.add_typer(cli_sandbox.app, name="sandbox")
 app.command()(cli_record.undo)
 app.command()(cli_record.seal)
+app.command()(cli_record.verify)
 
 _options = {"debug": False}
 

@@ -39,7 +39,9 @@ def run_notebooks(record: RunRecord, last_words: Mapping[str, str] | None = None
         record.journal.append("notebook", notebook=name, status="running")
         record.journal.append("cell", notebook=name, cell=3, status="running")
         record.journal.append("step", notebook=name, step=STEPS[name], status="running")
-        record.journal.append("step", notebook=name, step=STEPS[name], status=status, title="A step", object={"id": "1"})
+        record.journal.append(
+            "step", notebook=name, step=STEPS[name], status=status, title="A step", object={"id": "1"}
+        )
         record.journal.append("cell", notebook=name, cell=3, status=status)
         record.journal.append("notebook", notebook=name, status=status)
         record.write_text(f"notebooks/{name}.ipynb", json.dumps({"cells": [], "nbformat": 4}))

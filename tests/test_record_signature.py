@@ -143,7 +143,7 @@ def test_every_changed_byte_of_a_signature_is_found() -> None:
 )
 def test_what_a_lenient_reader_would_skip_is_refused(spoil: object) -> None:
     assert callable(spoil)
-    with pytest.raises(RecordError, match="not what ssh-keygen writes|no SSH signature"):
+    with pytest.raises(RecordError, match=r"not what ssh-keygen writes|no SSH signature"):
         check(MESSAGE, spoil(sign(MESSAGE, our_key())))
 
 
@@ -159,7 +159,7 @@ def test_no_garbage_is_more_than_a_refusal(garbage: bytes) -> None:
 
 @pytest.mark.parametrize("encoded", [b"", b"!", b"AAAA", b"AAAAC3NzaC1lZDI1NTE5AAAAIA==", b"AAAAB3NzaC1yc2EAAAADAQAB"])
 def test_what_is_no_ed25519_key_is_refused(encoded: bytes) -> None:
-    with pytest.raises(ValueError, match="key|cut off"):
+    with pytest.raises(ValueError, match=r"key|cut off"):
         parse_public_key(encoded)
 
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from record_made import made_record, tree
 
 from bwlib.record.manifest import file_digests
 from bwlib.record.signature import SigningKey, public_key_of, sign
 from bwlib.record.signers import allowed_signers_file
-from bwlib.record.verdict import Verdict
+from bwlib.record.verdict import Verdict, as_json, as_text
 from bwlib.record.verify import verify
 
 FILES = (
@@ -42,7 +42,7 @@ FILES = (
 any_file = st.sampled_from(FILES)
 not_the_seal = st.sampled_from([name for name in FILES if not name.startswith("manifest.json")])
 at = st.integers(min_value=0, max_value=10**6)  # a place in a file, taken modulo its length
-examples = settings(deadline=None, max_examples=60)
+examples = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 
 @dataclass(frozen=True)
@@ -333,3 +333,33 @@ def test_a_run_made_to_look_unsealed_is_still_refused(sealed: Sealed) -> None:
         for name in ("manifest.json", "manifest.json.sig"):
             (copy / name).unlink()
         assert names(sealed.verify(copy), "manifest.json is missing")
+
+
+# ---------------------------------------------------------------- anything at all
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+of_a_manifest = ("run", "site", "status", "sealed_at", "files", "previous_run", "signed_by", "operator", "format")
+of_a_line = ("kind", "notebook", "notebooks", "step", "cell", "status", "reason", "file", "pid", "interactive", "at")
+kinds = st.sampled_from(["run_started", "notebook", "step", "cell", "report", "screenshot", "picture", "run_sealed"])
+
+
+@examples
+@given(
+    facts=st.dictionaries(st.sampled_from(of_a_manifest), anything, min_size=1),
+    lines=st.lists(st.tuples(kinds, st.dictionaries(st.sampled_from(of_a_line), anything)), max_size=4),
+)
+def test_a_signed_record_of_any_content_gets_a_verdict_that_can_be_shown(
+    sealed: Sealed, facts: dict[str, Any], lines: list[tuple[str, dict[str, Any]]]
+) -> None:
+    with sealed.copy() as copy:
+        with (copy / "journal.jsonl").open("a") as stream:
+            stream.writelines(json.dumps({"kind": kind, **line}) + "\n" for kind, line in lines)
+        seal_as(the_forger(), copy, **facts)
+        verdict = sealed.verify(copy)
+        assert verdict.exit_code == 9
+        assert all(line.isprintable() for line in as_text(verdict).split("\n"))
+        assert json.loads(json.dumps(as_json(verdict)))["holds"] is False

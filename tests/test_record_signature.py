@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import openssh
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bwlib.errors import RecordError
+from bwlib.record import signature
 from bwlib.record.signature import (
     NAMESPACE,
     PublicKey,
@@ -147,10 +149,20 @@ def test_what_a_lenient_reader_would_skip_is_refused(spoil: object) -> None:
         check(MESSAGE, spoil(sign(MESSAGE, our_key())))
 
 
+@pytest.mark.parametrize("where", ["reserved field", "behind the signature"])
+def test_a_signature_that_carries_anything_else_is_refused(where: str) -> None:
+    lines = sign(MESSAGE, our_key()).split(b"\n")
+    blob = base64.b64decode(b"".join(lines[1:-2]))
+    namespace = b"\0\0\0\x0a" + NAMESPACE.encode()
+    more = blob.replace(namespace + bytes(4), namespace + b"\0\0\0\1x") if where == "reserved field" else blob + b"x"
+    assert more != blob
+    with pytest.raises(RecordError, match="more than a signature"):
+        check(MESSAGE, signature._armor(more))
+
+
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_no_garbage_is_more_than_a_refusal(garbage: bytes) -> None:
-    from bwlib.record import signature
-
     with pytest.raises(RecordError):
         check(MESSAGE, garbage)
     with pytest.raises(RecordError):

@@ -12,7 +12,7 @@ from pathlib import Path
 import openssh
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bwlib.errors import RecordError, SettingsError
@@ -173,6 +173,7 @@ def test_a_line_that_is_not_used_is_said_with_its_number(line: str, said: str) -
     assert said in faults[0]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_line_is_more_than_not_used(line: bytes) -> None:
     signers, faults = read_lines(b"ada@x " + line)

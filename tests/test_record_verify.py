@@ -1,4 +1,4 @@
-"""`bw-runbook verify`: who signed what, what failed, what is missing; no record, however made, gets the better of it."""
+"""`bw-runbook verify`: who signed what, what failed, what is missing; and no record, however made, breaks it."""
 
 from __future__ import annotations
 
@@ -146,6 +146,21 @@ def test_where_there_is_a_manifest_it_is_signed(runs: Path, monkeypatch: pytest.
     seal(record)
     assert verify(record.folder).exit_code == 0
     assert not list(record.folder.glob("*.partial"))
+
+
+def test_a_disk_that_refuses_leaves_the_run_unsealed_and_says_so(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = open_record(runs, notebooks=[])
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sealing, "_sync", full)
+        with pytest.raises(RecordError, match="No space left"):
+            seal(record)
+    assert not record.is_sealed
+    seal(record)
+    assert verify(record.folder).exit_code == 0
 
 
 def test_without_a_key_the_run_stays_unsealed_and_nothing_says_sealed(
@@ -422,6 +437,7 @@ def test_a_secret_in_its_place_is_found_without_knowing_it(runs: Path) -> None:
         ({"files": {}}, "manifest.json cannot be read: its files are no list of SHA-256 with the journal in it"),
         ({"sealed_at": "yesterday"}, "manifest.json cannot be read: its sealed_at is no time"),
         ({"sealed_at": "2026-11-24T00:00:00"}, "manifest.json cannot be read: its sealed_at is no time"),
+        ({"sealed_at": "0001-01-01T00:00:00+14:00"}, "manifest.json cannot be read: its sealed_at is no time"),
         ({"run": 7}, "manifest.json cannot be read: it does not say run"),
         ({"previous_run": "x"}, "manifest.json cannot be read: its previous_run is no run"),
         ({"previous_run": {"run": "x"}}, "manifest.json cannot be read: its previous_run is no run"),
@@ -586,6 +602,13 @@ def test_a_hostile_manifest_is_a_verdict_even_when_it_is_signed(what: str, runs:
     assert as_text(verdict)
 
 
+def test_a_manifest_that_says_a_thing_twice_is_not_believed_either_way(runs: Path) -> None:
+    record = made_record(runs)
+    manifest = (record.folder / "manifest.json").read_bytes()
+    resign(record.folder, manifest.replace(b' "status":', b' "status": "failed",\n "status":'))
+    assert verify(record.folder).faults[0] == "manifest.json cannot be read: it says a name twice"
+
+
 @pytest.mark.parametrize("what", [name for name in BOMBS if name not in ("empty", "NaN")])
 def test_a_hostile_journal_line_is_a_verdict_that_names_it(what: str, runs: Path) -> None:
     record = made_record(runs)
@@ -639,7 +662,7 @@ def test_something_else_in_place_of_a_file_is_named(name: str, how: str, runs: P
         os.mkfifo(path)
     else:
         with path.open("wb") as stream:
-            stream.truncate(300_000_000)  # takes no room on the disk
+            stream.truncate(270_000_000 if name == "journal.jsonl" else 17_000_000)  # takes no room on the disk
     verdict = verify(record.folder)
     assert verdict.exit_code == 9
     assert any(name in fault for fault in verdict.faults)

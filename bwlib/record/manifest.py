@@ -14,7 +14,7 @@ import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -60,12 +60,17 @@ def seal(record: RunRecord, **facts: object) -> Path:
             f"seal {record.folder}", "it is sealed already", "start a new run; a sealed one is never reopened"
         )
     _refuse_broken_journal(record)
-    _tidy(record.folder)
-    _refuse_odd(record)
-    _refuse_secrets(record)
-    key = signing_key()
-    with _one_seal_at_a_time(record.folder.parent):
-        path = _write_manifest(record, key, facts)
+    try:
+        _tidy(record.folder)
+        _refuse_odd(record)
+        _refuse_secrets(record)
+        key = signing_key()
+        with _one_seal_at_a_time(record.folder.parent):
+            path = _write_manifest(record, key, facts)
+    except OSError as error:
+        raise RecordError(
+            f"seal {record.folder}", f"the disk refused: {error}", "make room or mend the permissions, then seal again"
+        ) from error
     trust_own(key)
     return path
 
@@ -180,10 +185,11 @@ def parse_manifest(data: bytes) -> dict[str, Any]:
         if not isinstance(manifest.get(name), str):
             raise ValueError(f"it does not say {name}")
     try:
-        is_utc = datetime.fromisoformat(manifest["sealed_at"]).utcoffset() is not None
-    except ValueError:
-        is_utc = False
-    if not is_utc:
+        sealed_at = datetime.fromisoformat(manifest["sealed_at"])
+        sealed_at.astimezone(UTC)  # raises where the calendar ends
+    except (ValueError, OverflowError):
+        sealed_at = None
+    if sealed_at is None or sealed_at.tzinfo is None:
         raise ValueError("its sealed_at is no time")
     if not _is_digest(manifest.get("journal_last_line")):
         raise ValueError("its journal_last_line is no SHA-256")

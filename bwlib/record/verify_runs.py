@@ -57,7 +57,10 @@ def _is_run(path: Path) -> bool:
 
 
 def _folders_in(path: Path) -> list[Path]:
-    return sorted(found for found in path.iterdir() if found.is_dir() and not found.name.startswith("."))
+    try:
+        return sorted(found for found in path.iterdir() if found.is_dir() and not found.name.startswith("."))
+    except OSError:
+        return []  # looked at as a record it says why it cannot be read
 
 
 def _sites_in(path: Path) -> list[Path]:

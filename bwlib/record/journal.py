@@ -157,7 +157,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     for number, raw in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
         try:
             line = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             line = None
         if not isinstance(line, dict) or "kind" not in line:
             raise RecordError(
@@ -182,7 +182,7 @@ def chain_faults(path: Path) -> list[str]:
                 faults.append(f"line {number} does not follow the line before it")
             if line["seq"] != expected:
                 faults.append(f"line {number} has number {line['seq']}, expected {expected}")
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             faults.append(f"line {number} is not a journal line")
         previous, expected = hashlib.sha256(raw).hexdigest(), expected + 1
     return faults

@@ -25,11 +25,12 @@ def undo(
     as_json: AsJsonLines = False,
 ) -> None:
     """Remove what one run created, after confirming each object; what it found stays."""
-    from bwlib.record.cited import refuse_tampered
+    from bwlib.record.cited import citation, refuse_tampered
 
     folder = _folder_of("undo", record)
     refuse_tampered(folder)
-    run_notebooks(_site_of(folder), {"mode": mode, "record": folder.name}, ["90_undo"], as_json)
+    parameters = {"mode": mode, "record": folder.name}
+    run_notebooks(_site_of(folder), parameters, ["90_undo"], as_json, {"cites": citation(folder)})
 
 
 def drift(

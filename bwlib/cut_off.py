@@ -11,19 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bwlib.look import NAMED_BY
+from bwlib.made import is_named_alike
 from bwlib.record.journal import read_lines
 from bwlib.record.run_record import run_folders
 
 # A step that failed with one of these was told no: nothing was created.
 _TOLD_NO = ("Refused", "NotEntitled", "NotAuthenticated", "PbxRefused", "SettingsError")
-# The fields in which the object that was to be created and the one that is found must be the same.
-_SAME = {
-    "application": ("name",),
-    "sip_credential": ("username", "realm_id"),
-    "trunk": ("name",),
-    "route": ("name",),
-    "extension": ("number",),
-}
 _MARK = b'"kind": "creating"'
 
 
@@ -41,10 +35,7 @@ class Creation:
         """Whether this object is the one that was being created."""
         if (account, step, dict(pbx)) != (self.account, self.step, dict(self.pbx)):
             return False
-        if step == "realm":  # Bandwidth lengthens the name
-            return found.get("fqdn", "").startswith(self.wanted.get("name", "") or " ")
-        names = _SAME.get(step, ())
-        return bool(names) and all(found.get(name) == self.wanted.get(name) for name in names)
+        return step in NAMED_BY and is_named_alike(step, self.wanted, found)
 
 
 def open_creations(runs_dir: Path) -> list[Creation]:

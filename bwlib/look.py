@@ -10,7 +10,7 @@ from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 from bwlib.errors import RecordError, Refused, StepError
-from bwlib.models import Application, Difference, Realm
+from bwlib.models import Difference, Realm
 from bwlib.steps import pbx as pbx_steps
 from bwlib.steps.compare import is_absent
 from bwlib.steps.inbound_sip_uri import read_back
@@ -64,14 +64,14 @@ def _at_bandwidth(run: Run, step: str, recorded: Mapping[str, str]) -> Any:
         return client.get_realm(named(step, recorded, "id"))
     if step == "sip_credential":
         return client.get_sip_credential(realm_of(recorded), named(step, recorded, "id"))
-    return _sip_uri(run, client.get_application, named(step, recorded, "application_id"))
+    return _sip_uri(run, named(step, recorded, "application_id"))
 
 
-def _sip_uri(run: Run, get_application: Any, application_id: str) -> Any:
+def _sip_uri(run: Run, application_id: str) -> Any:
     """A 404 of its settings says nothing, because the GET is not documented: so the application is read first."""
     attempted = f"read the SIP URI of application {application_id}"
     try:
-        application: Application = get_application(application_id)
+        application = run.on.client.get_application(application_id)
     except Refused as error:
         if not is_absent(error):
             raise

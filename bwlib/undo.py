@@ -53,7 +53,7 @@ def undo_site(run: Run, record: str | None = None) -> list[Outcome[Any]]:
 
 
 def _refuse_unfit(run: Run, record: str | None) -> None:
-    """No record that was tampered with decides what is removed. A record that was named is cited, once."""
+    """No record that was tampered with decides what is removed. One that was named is cited, once."""
     folders = run_folders(run.settings.runs_dir)
     if record is not None:
         folders = [folder for folder in folders if folder.name == record]
@@ -65,7 +65,8 @@ def _refuse_unfit(run: Run, record: str | None) -> None:
             )
     for folder in folders:
         refuse_tampered(folder)
-    if record is not None and not any(line["kind"] == "cites" for line in run.record.journal.lines()):
+    cited = any(line["kind"] == "cites" or line.get("cites") for line in run.record.journal.lines())
+    if record is not None and not cited:
         run.record.journal.append("cites", notebook=run.notebook, **citation(folders[0]))
 
 

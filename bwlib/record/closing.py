@@ -11,8 +11,8 @@ from bwlib.record.run_record import RunRecord, hold, wait_for_writers
 _LEFT_OPEN = "found unfinished when it was closed"
 
 
-def close(record: RunRecord, **facts: object) -> Path:
-    """Seal a run. Returns the manifest's path.
+def close(record: RunRecord, *, render: bool = True, **facts: object) -> Path:
+    """Write the report of a run (unless render is False), describe it for archives, seal it. Returns the manifest's path.
 
     facts: for the manifest. Raises: RecordError as `seal`; the run stays open then.
     """

@@ -21,7 +21,7 @@ from bwlib.guide import Run
 from bwlib.look import KINDS, NAMED_BY, NOT_SET, changes, look, named
 from bwlib.models import Difference, SipCredential, Trunk
 from bwlib.record.cited import citation, is_sealed, refuse_tampered
-from bwlib.record.closing import close
+from bwlib.record.closing import close_without_report
 from bwlib.record.journal import read_lines
 from bwlib.record.redact import Redactor
 from bwlib.record.run_record import RunRecord, hold, start_run
@@ -324,7 +324,7 @@ def _seal(record: RunRecord, settings: Settings, about: Mapping[str, Any]) -> st
     """Seal the record; "" or why it stays open: one that may hold a secret is not sealed."""
     try:
         learn_secrets(settings, record)
-        close(record, render=False, **about)
+        close_without_report(record, **about)
     except BwlibError as error:
         return error.came_back
     return ""

@@ -11,11 +11,16 @@ from bwlib.record.run_record import RunRecord, hold, wait_for_writers
 _LEFT_OPEN = "found unfinished when it was closed"
 
 
-def close(record: RunRecord, *, render: bool = True, **facts: object) -> Path:
-    """Write the report of a run (unless render is False), describe it for archives, seal it. Returns the manifest's path.
+def close(record: RunRecord, **facts: object) -> Path:
+    """Write a run's report, describe the record for archives, seal it. Returns the manifest's path.
 
     facts: for the manifest. Raises: RecordError as `seal`; the run stays open then.
     """
+    return close_without_report(record, **facts)
+
+
+def close_without_report(record: RunRecord, **facts: object) -> Path:
+    """Seal a run that has nothing to draw; else as `close`."""
     manifest = seal(record, **facts)
     release_reserve(record.folder)
     return manifest

@@ -63,9 +63,9 @@ def overview_svg(
     places = (_PHONE, _PBX, _TRUNK, _REALM, _APPLICATION, _WEBHOOKS)
     height = 396 + CALL_PX * len(calls) + (14 if calls else 0)
     drawn = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
-        f'height="{height}" aria-labelledby="{unique}-title {unique}-desc" style="max-width:100%;height:auto" '
-        'font-family="system-ui, Helvetica, Arial, sans-serif" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="7 7 {WIDTH - 14} {height - 7}" '
+        f'width="{WIDTH - 14}" height="{height - 7}" aria-labelledby="{unique}-title {unique}-desc" '
+        'style="max-width:100%;height:auto" font-family="system-ui, Helvetica, Arial, sans-serif" font-size="13">',
         f'<title id="{unique}-title">How the parts are connected</title>',
         f'<desc id="{unique}-desc">{_xml(overview_text([*parts, *calls]))}</desc>',
         f'<defs><marker id="{unique}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" '

@@ -43,8 +43,10 @@ def write_report(record: RunRecord) -> None:
     Raises: RecordError when the run is sealed already; nothing else.
     """
     refuse_sealed(record.folder)
-    _one(record, "report.html", lambda: record.write_text("report.html", _page(record, paper=False)))
-    _one(record, "report.pdf", lambda: record.write_bytes("report.pdf", _pdf(record)))
+    run = read_run(record.folder)
+    status = _status(record, run)
+    _one(record, "report.html", lambda: record.write_text("report.html", render(run, status)))
+    _one(record, "report.pdf", lambda: record.write_bytes("report.pdf", _pdf(record, render(run, status, paper=True))))
     for path in sorted((record.folder / "notebooks").glob("*.ipynb")):
         name = f"notebooks/{path.stem}.html"
         _one(record, name, lambda name=name, path=path: record.write_text(name, notebook_page(path)))  # type: ignore[misc]
@@ -68,11 +70,6 @@ def _one(record: RunRecord, file: str, write: Callable[[], Any]) -> None:
         log.warning("%s: %s", file, error.came_back)
 
 
-def _page(record: RunRecord, *, paper: bool) -> str:
-    run = read_run(record.folder)
-    return render(run, _status(record, run), paper=paper)
-
-
 def _status(record: RunRecord, run: RunFacts) -> str:
     """The run's own status; what a damaged journal leaves can only be called failed."""
     try:
@@ -83,11 +80,11 @@ def _status(record: RunRecord, run: RunFacts) -> str:
         return "failed" if run.lines else "pending"
 
 
-def _pdf(record: RunRecord) -> bytes:
-    """The page for paper, printed by Chromium; tagged, with an outline, and numbered pages."""
+def _pdf(record: RunRecord, html: str) -> bytes:
+    """The page for paper, redacted and printed by Chromium; tagged, with an outline, and numbered pages."""
     from bwlib.browser import with_page
 
-    text = record.redactor.text(_page(record, paper=True))
+    text = record.redactor.text(html)
     name = record.redactor.text(f"{record.folder.parent.name} · run {record.folder.name}")
 
     def print_page(page: Page) -> bytes:

@@ -26,7 +26,7 @@ AUDIO = {
     "bandwidth_said": ("What Bandwidth's side sent", False),
     "bandwidth_heard": ("What Bandwidth's side received", False),
 }
-_TELLING = ("from", "to", "digits", "cause", "errorMessage", "direction")
+_TELLING = ("from", "to", "digits", "cause", "errorMessage")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from bwlib.record.report_lines import (
 )
 
 FINAL = ("passed", "failed", "died", "timed_out", "skipped", "pending")
+_AFTERWARDS = ("report", "run_sealed")
 LONGEST_BODY = 6000  # letters of a body shown in the report; all of it is in http.jsonl
 
 
@@ -152,13 +153,14 @@ def read_run(folder: Path) -> RunFacts:
     exchanges = tuple(_exchange(place, line) for place, line in enumerate(http.lines, start=1))
     started = next(_of(lines, "run_started"), {})
     attempts = tuple(_attempts(lines, {one.id: one for one in exchanges}, text(started, "operator")))
-    times = [at for at in map(moment, lines) if at is not None]
+    worked = [line for line in lines if line.get("kind") not in _AFTERWARDS]
+    times = [at for at in map(moment, worked) if at is not None]
     attached = next(iter(reversed(list(_of(lines, "pbx_attached")))), {})
     return RunFacts(
         run=visible(folder.name),
         began=times[0] if times else None,
         ended=times[-1] if times else None,
-        elapsed_s=_elapsed(lines[0], lines[-1]) if lines else 0.0,
+        elapsed_s=_elapsed(worked[0], worked[-1]) if worked else 0.0,
         site=text(started, "site") or visible(folder.parent.name),
         target=text(started, "target") or _first(lines, "target"),
         account=_first(lines, "account"),

@@ -10,6 +10,7 @@ import base64
 import json
 import platform
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,7 @@ from bwlib.record.report_words import (
     counted,
     failures,
     field_name,
+    inside,
     open_points,
     outcome,
     sentence,
@@ -91,6 +93,7 @@ def render(run: RunFacts, status: str, *, paper: bool = False) -> str:
         loose_pictures=[one for one in run.pictures if not any(one in part.pictures for part in parts)],
         bars=bars(run),
         versions=_versions(run),
+        same=_repeats(run.exchanges),
         namespace=NAMESPACE,
         undo=any(attempt.step.startswith("undo") for attempt in run.attempts),
     )
@@ -110,8 +113,10 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "field": field_name,
+        "inside": inside,
         "sentence": sentence,
         "pretty": pretty,
+        "shell": shlex.quote,
         "day": _day,
         "clock": _clock,
         "seconds": seconds,
@@ -121,7 +126,13 @@ def _environment() -> Environment:
         # Only what this package drew itself (its own SVG, its own style sheet): every text in it is escaped there.
         "drawn": lambda svg: Markup(svg),  # noqa: S704
     }
-    environment.globals |= {"STATUS": STATUS, "counted": counted, "exchange_words": exchange_words, "anchor": _anchor}
+    environment.globals |= {
+        "STATUS": STATUS,
+        "counted": counted,
+        "exchange_words": exchange_words,
+        "anchor": _anchor,
+        "dict": dict,
+    }
     return environment
 
 
@@ -165,10 +176,21 @@ def _tables(attempt: Attempt) -> tuple[str, str, tuple[tuple[str, str, str], ...
 
 
 def exchange_words(exchanges: Sequence[HttpExchange]) -> str:
-    """`6 HTTP exchanges, 1 of them a write`. Asking for a token writes nothing."""
-    writes = sum(one.method not in ("GET", "HEAD", "OPTIONS") and "oauth2" not in one.path for one in exchanges)
-    words = counted(len(exchanges), "HTTP exchange")
-    return words + (f", {writes} of them not only reading" if writes else ", all reading") if exchanges else words
+    """`6 HTTP exchanges: 5 GET, 1 POST`."""
+    methods = [one.method for one in exchanges]
+    counts = ", ".join(f"{methods.count(method)} {method}" for method in dict.fromkeys(sorted(methods)))
+    return f"{counted(len(exchanges), 'HTTP exchange')}: {counts}"
+
+
+def _repeats(exchanges: Sequence[HttpExchange]) -> dict[int, int]:
+    """Number -> the number of an earlier exchange with the same bodies, 0 for none: paper need not say it twice."""
+    first: dict[tuple[str, str, int, str, str], int] = {}
+    repeats = {}
+    for one in exchanges:
+        key = (one.method, one.path, one.status, one.request_body, one.response_body)
+        repeats[one.number] = first.get(key, 0) if one.request_body or one.response_body else 0
+        first.setdefault(key, one.number)
+    return repeats
 
 
 # ---------------------------------------------------------------- timings

@@ -111,13 +111,13 @@ def overview_parts(run: RunFacts) -> dict[str, Part]:
     credential, uri = _facts(run, "sip_credential"), _facts(run, "inbound_sip_uri")
     application, extension, ready = _facts(run, "application"), _facts(run, "extension"), _facts(run, "ready")
     number = extension.get("number") or ready.get("extension", "")
+    named = extension.get("display_name", "")
+    other_name = named if named != f"Extension {number}" else ""
     user = trunk.get("username") or credential.get("username", "")
     second = road_of(run) == "sip-uri"
     hooks = dict.fromkeys(row.event for call in run.calls for row in call.hooks)
     return {
-        "phone": _shown(
-            "Phone", (f"extension {number}" if number else "", extension.get("display_name", "")), _ear(run)
-        ),
+        "phone": _shown("Phone", (f"extension {number}" if number else "", other_name), _ear(run)),
         "pbx": _shown(
             "PBX", (run.pbx, _named("route", _facts(run, "route").get("name"))), _state(run, "extension", "route")
         ),

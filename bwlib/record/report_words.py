@@ -5,6 +5,7 @@ A sentence is only as strong as what the journal says: *proven* is what was read
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -110,7 +111,7 @@ def _broken(run: RunFacts, status: str, broken: Sequence[Attempt]) -> Outcome:
     lines += [f"{title_of(one)} never ended; how far it came is not known." for one in broken if one not in failed]
     heard = [call for call in CALLS if (last_call := run.last(call)) and last_call.status == "passed"]
     if heard:
-        lines.append("Heard before that: " + ", ".join(TITLES[call].lower() for call in heard) + ".")
+        lines.append("Heard before that: " + ", ".join(inside(TITLES[call]) for call in heard) + ".")
     return Outcome(status, headline, tuple(filter(None, lines)))
 
 
@@ -131,7 +132,7 @@ def _undone(undone: Sequence[Attempt]) -> tuple[str, tuple[str, ...]]:
 
 def _planned(run: RunFacts) -> tuple[str, tuple[str, ...]]:
     would = [one for one in run.attempts if one.action == "planned" and one.differences]
-    changes = ", ".join(dict.fromkeys(title_of(one).lower() for one in would))
+    changes = ", ".join(dict.fromkeys(inside(title_of(one)) for one in would))
     line = f"Would change: {changes}." if changes else "What is there is as wanted already, as far as it was read."
     return "Planned only: nothing was written and no call was placed.", (line,)
 
@@ -152,7 +153,7 @@ def _done(run: RunFacts, status: str) -> tuple[str, tuple[str, ...]]:
         head = "What this run did is read back and as wanted"
     by = {action: [one for one in changed if one.action == action] for action in CHANGES}
     lines = [
-        f"{action.capitalize()}: {', '.join(title_of(one).lower() for one in ones)}."
+        f"{action.capitalize()}: {', '.join(inside(title_of(one)) for one in ones)}."
         for action, ones in by.items()
         if ones
     ]
@@ -189,9 +190,16 @@ def title_of(attempt: Attempt) -> str:
 
 
 def sentence(words: str) -> str:
-    """With a full stop at its end."""
+    """With a capital at its beginning, where that is a plain word, and a full stop at its end."""
     words = words.strip()
+    if re.match(r"[a-z]+[ ,;:']", words):
+        words = words[0].upper() + words[1:]
     return words if not words or words[-1] in ".!?" else words + "."
+
+
+def inside(title: str) -> str:
+    """A title within a sentence: `outbound route`, but `SIP credential`."""
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
 
 
 def counted(count: int, noun: str) -> str:

@@ -10,7 +10,7 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
-WIDTH, HEIGHT, COLUMNS = 720, 74, 360
+WIDTH, HEIGHT, COLUMNS = 460, 74, 230
 INK, QUIET, LINE = "#1b4f8f", "#57606a", "#d5dae0"
 
 
@@ -56,9 +56,10 @@ def _samples(wav: bytes) -> tuple[npt.NDArray[np.int16], int]:
 
 
 def _peaks(pcm: npt.NDArray[np.int16]) -> npt.NDArray[np.float64]:
-    """The loudest sample of each column, 0 to 1; what is not silent stays visible."""
-    parts = np.array_split(np.abs(pcm.astype(np.float64)) / 32768, min(COLUMNS, len(pcm)))
-    return np.array([max(float(part.max()), 0.004) for part in parts])
+    """The loudest sample of each column, 1.0 for the loudest of all."""
+    loudness = np.abs(pcm.astype(np.float64))
+    parts = np.array_split(loudness / max(float(loudness.max()), 1.0), min(COLUMNS, len(pcm)))
+    return np.array([max(float(part.max()), 0.012) for part in parts])
 
 
 def _decibels(pcm: npt.NDArray[np.int16]) -> str:
@@ -68,7 +69,7 @@ def _decibels(pcm: npt.NDArray[np.int16]) -> str:
 
 def _seconds(seconds: float) -> str:
     """Marks at whole seconds, so few that they can be read."""
-    every = next((step for step in (1, 2, 5, 10, 30, 60, 300) if seconds / step <= 16), 600)
+    every = next((step for step in (1, 2, 5, 10, 30, 60, 300) if seconds / step <= 12), 600)
     marks = ""
     for second in range(0, int(seconds) + 1, every):
         x = WIDTH * second / seconds

@@ -69,7 +69,7 @@ class Layout:
 
 
 WIDE = Layout()
-FOUR_LANES = Layout(left=150, lane=240, right=92, row=28, label_letters=40, name_letters=24)  # as wide as paper bears
+FOUR_LANES = Layout(left=150, lane=240, right=92, row=28, label_letters=42, name_letters=24)  # as wide as paper bears
 
 
 @dataclass(frozen=True)
@@ -274,8 +274,8 @@ def _lane_svg(layout: Layout, index: int, name: str, foot: int) -> str:
 def _pause_svg(words: str, y: int, width: int) -> str:
     """Above the row at `y`: for how long there was no message."""
     return (
-        f'<rect x="16" y="{y - 19}" width="{width - 32}" height="18" rx="4" fill="#f3f5f8"/>'
-        f'<text x="{width // 2}" y="{y - 6}" text-anchor="middle" font-size="11" fill="{QUIET}">'
+        f'<rect x="16" y="{y - 17}" width="{width - 32}" height="18" rx="4" fill="#f3f5f8"/>'
+        f'<text x="{width // 2}" y="{y - 4}" text-anchor="middle" font-size="11" fill="{QUIET}">'
         f"{_xml(words)}</text>"
     )
 

@@ -30,7 +30,7 @@ _SIGNS: dict[State, str] = {
 }
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 WIDTH, CALL_PX = 880, 34
-_PHONE, _PBX, _TRUNK, _REALM = (24, 64, 176, 120), (240, 64, 190, 120), (462, 76, 140, 96), (640, 64, 216, 120)
+_PHONE, _PBX, _TRUNK, _REALM = (24, 64, 176, 120), (240, 64, 190, 120), (460, 64, 144, 120), (640, 64, 216, 120)
 _WEBHOOKS, _APPLICATION = (24, 240, 406, 120), (640, 240, 216, 120)
 
 
@@ -105,7 +105,7 @@ def _links(unique: str) -> str:
     both = f'{line} marker-start="url(#{unique})" marker-end="url(#{unique})"'
     note = f'font-size="12" fill="{QUIET}"'
     return (
-        f'<path d="M202 124 H238" {both}/><path d="M432 124 H460" {both}/><path d="M604 124 H638" {both}/>'
+        f'<path d="M202 124 H238" {both}/><path d="M432 124 H458" {both}/><path d="M606 124 H638" {both}/>'
         f'<path d="M748 186 V238" {both}/><path d="M638 286 H432" {line} marker-end="url(#{unique})"/>'
         f'<path d="M432 322 H638" {line} stroke-dasharray="6 3" marker-end="url(#{unique})"/>'
         f'<text x="535" y="278" text-anchor="middle" {note}>webhooks (POST)</text>'
@@ -123,10 +123,12 @@ def _part(part: Part, place: tuple[int, int, int, int]) -> str:
     drawn = (
         f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="7" fill="{ground}" stroke="{colour}" '
         f'stroke-width="1.8"{dash}/><text x="{x + 12}" y="{y + 23}" font-size="14" font-weight="bold" '
-        f'fill="{INK}">{_xml(_short(part.name, letters - 1))}</text>'
+        f'fill="{INK}">{_xml(_short(part.name, int((width - 20) / 8.6)))}</text>'
     )
+    lines: list[str] = []
     room = 3 if part.state else 4
-    lines = [line for value in part.values for line in _wrapped(value, letters, 2)][:room]
+    for nth, value in enumerate(part.values[:room], start=1):  # each of the later ones has a line of its own
+        lines += _wrapped(value, letters, max(room - len(lines) - len(part.values[nth:room]), 1))
     for index, line in enumerate(lines):
         drawn += f'<text x="{x + 12}" y="{y + 43 + 17 * index}" font-size="12.5" fill="{INK}">{_xml(line)}</text>'
     return f"<g>{drawn}{_state(part.state, x + 18, y + height - 15)}</g>"

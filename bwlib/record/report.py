@@ -11,6 +11,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,13 +44,16 @@ def write_report(record: RunRecord) -> None:
     Raises: RecordError when the run is sealed already; nothing else.
     """
     refuse_sealed(record.folder)
-    run = read_run(record.folder)
-    status = _status(record, run)
-    _one(record, "report.html", lambda: record.write_text("report.html", render(run, status)))
-    _one(record, "report.pdf", lambda: record.write_bytes("report.pdf", _pdf(record, render(run, status, paper=True))))
-    for path in sorted((record.folder / "notebooks").glob("*.ipynb")):
-        name = f"notebooks/{path.stem}.html"
-        _one(record, name, lambda name=name, path=path: record.write_text(name, notebook_page(path)))  # type: ignore[misc]
+    _one(record, "report.html", lambda: record.write_text("report.html", _page(record.folder)))
+    with ThreadPoolExecutor(1) as aside:  # the browser is a program of its own; meanwhile the notebooks are written
+        aside.submit(_one, record, "report.pdf", lambda: record.write_bytes("report.pdf", _pdf(record)))
+        for path in sorted((record.folder / "notebooks").glob("*.ipynb")):
+            _notebook(record, path)
+
+
+def _notebook(record: RunRecord, path: Path) -> None:
+    name = f"notebooks/{path.stem}.html"
+    _one(record, name, lambda: record.write_text(name, notebook_page(path)))
 
 
 def _one(record: RunRecord, file: str, write: Callable[[], Any]) -> None:
@@ -70,21 +74,24 @@ def _one(record: RunRecord, file: str, write: Callable[[], Any]) -> None:
         log.warning("%s: %s", file, error.came_back)
 
 
-def _status(record: RunRecord, run: RunFacts) -> str:
+def _page(folder: Path, *, paper: bool = False) -> str:
+    run = read_run(folder)
+    return render(run, _status(folder, run), paper=paper)
+
+
+def _status(folder: Path, run: RunFacts) -> str:
     """The run's own status; what a damaged journal leaves can only be called failed."""
     try:
-        return run_status(record.folder)
-    except RecordError:
+        return run_status(folder)
+    except (RecordError, KeyError, TypeError):  # no journal lines, or lines without the entries of their kind
         return "failed"
-    except (KeyError, TypeError):  # a line without the entries that its kind has
-        return "failed" if run.lines else "pending"
 
 
-def _pdf(record: RunRecord, html: str) -> bytes:
+def _pdf(record: RunRecord) -> bytes:
     """The page for paper, redacted and printed by Chromium; tagged, with an outline, and numbered pages."""
     from bwlib.browser import with_page
 
-    text = record.redactor.text(html)
+    text = record.redactor.text(_page(record.folder, paper=True))
     name = record.redactor.text(f"{record.folder.parent.name} · run {record.folder.name}")
 
     def print_page(page: Page) -> bytes:

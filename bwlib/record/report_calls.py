@@ -76,7 +76,7 @@ class CallFacts:
 def read_calls(
     folder: Path, sip: Sequence[Line], hooks: Sequence[Line], attempts: Sequence[Attempt]
 ) -> tuple[CallFacts, ...]:
-    """Every call that left a trace: a step, a SIP message, a webhook or a recording."""
+    """Every call that left a trace: a SIP message, a webhook or a recording."""
     named = [*TITLES, *(text(line, "call") for line in [*sip, *hooks])]
     audio = sorted((folder / "audio").glob("*.wav")) if (folder / "audio").is_dir() else []
     ends = _phone_name(attempts), _realm_name(attempts)
@@ -86,7 +86,7 @@ def read_calls(
         events = [event for event in map(_event, [one for one in sip if text(one, "call") == name]) if event]
         told = [hook for hook in map(_webhook, [one for one in hooks if text(one, "call") == name]) if hook]
         sounds = tuple(_sounds(name, audio))
-        if mine or events or told or sounds:
+        if events or told or sounds:
             found.append(_call(name, mine[-1] if mine else None, events, told, sounds, ends))
     return tuple(found)
 

@@ -180,7 +180,7 @@ def read_run(folder: Path) -> RunFacts:
         packages=len(items(attached, "packages")),
         notes=tuple(text(line, "note") for line in _of(lines, "note") if text(line, "note")),
         damage=_damage(folder, [journal, http, sip, hooks]),
-        lines=len(lines),
+        lines=len(worked),
     )
 
 
@@ -307,7 +307,7 @@ def _attempt(line: Line, exchanges: Mapping[str, HttpExchange], operator: str, c
         operator=text(line, "operator") or operator,
         cell=text(line, "cell") or cell,
         differences=tuple((text(row, "field"), text(row, "found"), text(row, "wanted")) for row in rows),
-        facts=pairs(line, "object"),
+        facts=pairs(line, "object") or pairs(line, "undone"),
         where=pairs(line, "pbx"),
         exchanges=tuple(exchanges[str(one)] for one in items(line, "exchanges") if str(one) in exchanges),
         error=text(line, "error"),

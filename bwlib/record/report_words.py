@@ -168,7 +168,7 @@ def open_points(run: RunFacts) -> list[Open]:
     for notebook in run.notebooks:
         if notebook.status == "skipped":
             found.append(Open(f"Notebook {notebook.name}", "skipped", notebook.reason or "no reason is given"))
-    for attempt in {attempt.step + attempt.notebook: attempt for attempt in run.attempts}.values():
+    for attempt in {attempt.step: attempt for attempt in run.attempts}.values():
         if attempt.status in ("skipped", "pending"):
             found.append(
                 Open(title_of(attempt), attempt.status, attempt.note or attempt.reason or "no reason is given")

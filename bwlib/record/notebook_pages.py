@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from functools import cache
 from pathlib import Path
@@ -39,6 +40,9 @@ def _exporter() -> Any:
         theme="light",
         embed_images=True,
     )
+    # It complains of every picture without words, in the middle of a run's own lines.
+    exporter.log = logging.getLogger(f"{__name__}.nbconvert")
+    exporter.log.setLevel(logging.ERROR)
     for url in ("require_js_url", "mathjax_url", "jquery_url", "jupyter_widgets_base_url", "widget_renderer_url"):
         if exporter.has_trait(url):
             setattr(exporter, url, "")

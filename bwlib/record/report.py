@@ -82,7 +82,7 @@ def _page(folder: Path, *, paper: bool = False) -> str:
 def _status(folder: Path, run: RunFacts) -> str:
     """The run's own status; what a damaged journal leaves can only be called failed."""
     try:
-        return run_status(folder)
+        return str(run_status(folder))
     except (RecordError, KeyError, TypeError):  # no journal lines, or lines without the entries of their kind
         return "failed"
 

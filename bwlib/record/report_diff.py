@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bwlib.record.report_lines import read_text
+
+_HUNK = re.compile(r"@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")
 
 
 @dataclass(frozen=True)
@@ -53,23 +56,25 @@ def _compared(config: Path) -> Iterator[str]:
 
 
 def _parsed(diff: str) -> Iterator[FileDiff]:
-    """The files of a unified diff; a line that fits nowhere is shown as it is."""
+    """The files of a unified diff. Within a hunk its own count says what a line is: "--- x" may be a removed "-- x"."""
     name, lines = "", list[DiffLine]()
+    old = new = 0  # lines of the hunk that are still to come
     rows = diff.splitlines()
     for place, row in enumerate(rows):
-        following = rows[place + 1] if place + 1 < len(rows) else ""
-        if row.startswith("--- ") and following.startswith("+++ "):
+        mark = row[:1] or " "
+        hunk = _HUNK.match(row)
+        if old > 0 or new > 0:
+            lines.append(DiffLine(mark, row[1:]) if mark in "+- " else DiffLine(" ", row))
+            old, new = old - (mark != "+"), new - (mark != "-")
+        elif row.startswith("--- ") and rows[place + 1 : place + 2] and rows[place + 1].startswith("+++ "):
             if lines:
                 yield FileDiff(name, tuple(lines))
-            name, lines = _file_name(row, following), []
-        elif row.startswith("+++ ") and place and rows[place - 1].startswith("--- "):
-            continue
-        elif row.startswith("@@"):
+            name, lines = _file_name(row, rows[place + 1]), []
+        elif hunk:
+            old, new = (int(count) if count else 1 for count in hunk.groups())
             lines.append(DiffLine("@", row))
-        elif row[:1] in ("+", "-", " "):
-            lines.append(DiffLine(row[0], row[1:]))
-        else:
-            lines.append(DiffLine(" ", row))
+        elif not (row.startswith("+++ ") and place and rows[place - 1].startswith("--- ")):
+            lines.append(DiffLine(" ", row))  # what fits nowhere is shown as it is
     if lines:
         yield FileDiff(name, tuple(lines))
 

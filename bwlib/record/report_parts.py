@@ -107,49 +107,45 @@ def _other_road(road: str) -> tuple[str, ...]:
 
 def overview_parts(run: RunFacts) -> dict[str, Part]:
     """The arguments of `overview_svg` but `calls`, by what the journal says."""
-    trunk, realm = _facts(run, "trunk"), _facts(run, "realm")
-    credential, uri = _facts(run, "sip_credential"), _facts(run, "inbound_sip_uri")
-    application, extension, ready = _facts(run, "application"), _facts(run, "extension"), _facts(run, "ready")
+    return {**_your_side(run), **_bandwidths_side(run)}
+
+
+def _your_side(run: RunFacts) -> dict[str, Part]:
+    trunk, extension, ready = _facts(run, "trunk"), _facts(run, "extension"), _facts(run, "ready")
     number = extension.get("number") or ready.get("extension", "")
     named = extension.get("display_name", "")
-    other_name = named if named != f"Extension {number}" else ""
-    user = trunk.get("username") or credential.get("username", "")
-    second = road_of(run) == "sip-uri"
-    hooks = dict.fromkeys(row.event for call in run.calls for row in call.hooks)
+    user = trunk.get("username") or _facts(run, "sip_credential").get("username", "")
+    registers = "no registration" if _state(run, "no_registration") == "proven" else ""
     return {
-        "phone": _shown("Phone", (f"extension {number}" if number else "", other_name), _ear(run)),
+        "phone": _shown("Phone", (_named("extension", number), named.removeprefix(f"Extension {number}")), _ear(run)),
         "pbx": _shown(
             "PBX", (run.pbx, _named("route", _facts(run, "route").get("name"))), _state(run, "extension", "route")
         ),
         "trunk": _shown(
             "Trunk",
-            (
-                trunk.get("name") or ready.get("trunk", ""),
-                "no registration" if _state(run, "no_registration") == "proven" else "",
-                f"as {user}" if user else "",
-            ),
+            (trunk.get("name") or ready.get("trunk", ""), registers, _named("as", user)),
             _state(run, "trunk", "no_registration"),
         ),
-        "realm": _shown(
-            "SIP URI" if second else "Realm",
-            (uri.get("uri", ""),)
-            if second
-            else (realm.get("fqdn", ""), _named("credential", credential.get("username"))),
-            _state(run, "inbound_sip_uri") if second else _state(run, "realm", "sip_credential"),
-        ),
+    }
+
+
+def _bandwidths_side(run: RunFacts) -> dict[str, Part]:
+    realm, application = _facts(run, "realm"), _facts(run, "application")
+    uri = _facts(run, "inbound_sip_uri").get("uri", "")
+    credential = _named("credential", _facts(run, "sip_credential").get("username"))
+    hooks = dict.fromkeys(row.event for call in run.calls for row in call.hooks)
+    urls = (application.get("call_initiated_url", ""), application.get("call_status_url", ""))
+    return {
+        "realm": _shown("SIP URI", (uri,), _state(run, "inbound_sip_uri"))
+        if road_of(run) == "sip-uri"
+        else _shown("Realm", (realm.get("fqdn", ""), credential), _state(run, "realm", "sip_credential")),
         "application": _shown(
             "Application",
             (application.get("name", ""), application.get("service_type", "")),
             _state(run, "application"),
         ),
         "webhooks": _shown(
-            "Webhooks, your application",
-            (
-                application.get("call_initiated_url", ""),
-                application.get("call_status_url", ""),
-                f"seen in calls: {', '.join(hooks)}" if hooks else "",
-            ),
-            _state(run, "callback"),
+            "Webhooks, your application", (*urls, _named("seen in calls:", ", ".join(hooks))), _state(run, "callback")
         ),
     }
 

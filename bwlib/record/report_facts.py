@@ -32,7 +32,7 @@ from bwlib.record.report_lines import (
 )
 
 FINAL = ("passed", "failed", "died", "timed_out", "skipped", "pending")
-_AFTERWARDS = ("report", "run_sealed")
+_AFTERWARDS = ("report", "run_sealed")  # kinds of lines that a run's end adds
 LONGEST_BODY = 6000  # letters of a body shown in the report; all of it is in http.jsonl
 
 
@@ -113,7 +113,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Everything that the report tells, in the order of time within each part."""
+    """Everything that the report tells, in the order of time within each part. reason: why the run itself ended badly.
+
+    lines: of the journal, without what was written after the run's end.
+    """
 
     run: str
     began: datetime | None
@@ -127,6 +130,7 @@ class RunFacts:
     by_hand: bool
     parameters: Pairs
     about: Pairs
+    reason: str
     notebooks: tuple[NotebookFacts, ...]
     attempts: tuple[Attempt, ...]
     calls: tuple[CallFacts, ...]
@@ -153,7 +157,7 @@ def read_run(folder: Path) -> RunFacts:
     exchanges = tuple(_exchange(place, line) for place, line in enumerate(http.lines, start=1))
     started = next(_of(lines, "run_started"), {})
     attempts = tuple(_attempts(lines, {one.id: one for one in exchanges}, text(started, "operator")))
-    worked = [line for line in lines if line.get("kind") not in _AFTERWARDS]
+    worked = _while_it_went_on(lines)
     times = [at for at in map(moment, worked) if at is not None]
     attached = next(iter(reversed(list(_of(lines, "pbx_attached")))), {})
     return RunFacts(
@@ -168,7 +172,8 @@ def read_run(folder: Path) -> RunFacts:
         mode=text(started, "mode") or _first(lines, "mode"),
         by_hand=started.get("interactive") is True,
         parameters=pairs(started, "parameters"),
-        about=tuple(_about(started)),
+        about=tuple(_about(started, next(_of(lines, "cites"), {}))),
+        reason=next((text(line, "reason") for line in reversed(lines) if line.get("kind") == "run"), ""),
         notebooks=tuple(_notebooks(lines)),
         attempts=attempts,
         calls=read_calls(folder, sip.lines, hooks.lines, attempts),
@@ -192,10 +197,24 @@ def _first(lines: Sequence[Line], key: str) -> str:
     return next((text(line, key) for line in lines if text(line, key)), "")
 
 
-def _about(started: Line) -> Iterator[tuple[str, str]]:
+def _while_it_went_on(lines: Sequence[Line]) -> list[Line]:
+    """Without what was written afterwards: the report's own lines, and what somebody who closed the run found open."""
+    at_work = {line.get("pid") for line in lines if not _is_afterword(line) and isinstance(line.get("pid"), int)}
+    return [
+        line
+        for line in lines
+        if line.get("kind") not in _AFTERWARDS and not (_is_afterword(line) and line.get("pid") not in at_work)
+    ]
+
+
+def _is_afterword(line: Line) -> bool:
+    return line.get("kind") in _AFTERWARDS or line.get("status") in ("died", "skipped")
+
+
+def _about(started: Line, cites: Line) -> Iterator[tuple[str, str]]:
     """The run that this one goes on with, or is about."""
-    for key, words in (("resumes", "goes on with run"), ("cites", "is about run")):
-        other = member(started, key)
+    about = (("goes on with run", member(started, "resumes")), ("is about run", member(started, "cites") or cites))
+    for words, other in about:
         if text(other, "run"):
             digest = text(other, "manifest_sha256")
             yield words, text(other, "run") + (f" (manifest sha256 {digest})" if digest else " (not sealed then)")

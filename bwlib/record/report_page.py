@@ -23,7 +23,7 @@ from bwlib.record.manifest import GUIDE
 from bwlib.record.overview import overview_svg, overview_text
 from bwlib.record.report_facts import Attempt, HttpExchange, RunFacts
 from bwlib.record.report_lines import Pairs
-from bwlib.record.report_parts import guide_parts, overview_calls, overview_parts, road_of
+from bwlib.record.report_parts import guide_parts, overview_calls, overview_parts, own_part, road_of
 from bwlib.record.report_words import (
     STATUS,
     broken_notebooks,
@@ -42,6 +42,14 @@ if TYPE_CHECKING:
 
 NAMESPACE = "bw-runbook"  # of the SSH signature
 _TEMPLATES = Path(__file__).parent / "templates"
+_BEFORE_AFTER = ("before", "after")
+_COLUMNS = {"planned": ("now", "would be")}
+_DRIFT = {
+    "still so": "It is still as recorded.",
+    "changed": "It is not as recorded any more.",
+    "gone": "It is recorded, and gone.",
+    "unknown": "Whether it is still as recorded is not known.",
+}
 _IMAGES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"))
 
 
@@ -53,6 +61,7 @@ class Shown:
     title: str
     told: str
     caption: str
+    columns: tuple[str, str]
     changes: tuple[tuple[str, str, str], ...]
     facts: Pairs
     brief: bool
@@ -95,7 +104,7 @@ def render(run: RunFacts, status: str, *, paper: bool = False) -> str:
         versions=_versions(run),
         same=_repeats(run.exchanges),
         namespace=NAMESPACE,
-        undo=any(attempt.step.startswith("undo") for attempt in run.attempts),
+        apart=own_part(run),
     )
 
 
@@ -151,13 +160,19 @@ def shown(attempts: Sequence[Attempt]) -> list[Shown]:
         repeat = attempt.step in seen and attempt.action in ("unchanged", "passed") and attempt.status == "passed"
         seen.add(attempt.step)
         told, caption, changes, facts = _tables(attempt)
-        found.append(Shown(attempt, title_of(attempt), told, caption, changes, facts, repeat))
+        columns = _COLUMNS.get(
+            attempt.action, ("recorded", "now") if attempt.step.startswith("drift") else _BEFORE_AFTER
+        )
+        found.append(Shown(attempt, title_of(attempt), told, caption, columns, changes, facts, repeat))
     return found
 
 
 def _tables(attempt: Attempt) -> tuple[str, str, tuple[tuple[str, str, str], ...], Pairs]:
     """What was true before and after, in a sentence; a caption; changes; facts."""
     facts, rows = attempt.facts, attempt.differences
+    if attempt.step.startswith("drift"):
+        told = _DRIFT.get(attempt.action, "")
+        return told, "Recorded, and now", tuple((name, wanted, found) for name, found, wanted in rows), facts
     if attempt.action == "created" and all(found == "absent" for _, found, _ in rows):
         known = dict(facts)
         more = tuple((name, wanted) for name, _, wanted in rows if name not in known and wanted != "not set")

@@ -37,11 +37,11 @@ class GuidePart:
 
 
 def guide_parts(run: RunFacts) -> list[GuidePart]:
-    """The guide's headings in order, then what belongs to none. Of an undo only what it did."""
+    """The guide's headings in order, then what belongs to none. Of an undo or a drift check only what it did."""
     taken: set[int] = set()
     parts = []
     road = road_of(run)
-    undo = any(attempt.step.startswith("undo") for attempt in run.attempts)
+    apart = own_part(run)
     for heading, notebook, steps in GUIDE_PARTS:
         wanted = [step for step in steps if step not in _other_road(road)]
         mine = [
@@ -52,13 +52,19 @@ def guide_parts(run: RunFacts) -> list[GuidePart]:
         taken |= {place for place, _ in mine}
         begun = {attempt.step for _, attempt in mine}
         missing = tuple(TITLES[step] for step in wanted if step not in begun)
-        if mine or not undo:
+        if mine or not apart:
             attempts = tuple(attempt for _, attempt in mine)
             parts.append(_part(run, heading, notebook, attempts, missing))
     rest = tuple(attempt for place, attempt in enumerate(run.attempts) if place not in taken)
     if rest:
-        parts.append(_part(run, "Undo" if undo else "Other steps", "", rest, ()))
+        parts.append(_part(run, apart or "Other steps", "", rest, ()))
     return parts
+
+
+def own_part(run: RunFacts) -> str:
+    """ "Undo" or "Drift" for a run that looks back on another, "" for one that follows the guide."""
+    begins = (("Undo", "undo"), ("Drift", "drift"))
+    return next((name for name, start in begins if any(one.step.startswith(start) for one in run.attempts)), "")
 
 
 def _notebook_of(attempt: Attempt) -> str:

@@ -69,6 +69,9 @@ def outcome(run: RunFacts, status: str) -> Outcome:
     if run.damage and not run.lines:
         return Outcome("failed", "Nothing can be said: the journal is missing or cannot be read.")
     broken = failures(run)
+    looked_again = [attempt for attempt in run.attempts if attempt.step.startswith("drift ")]
+    if looked_again and not any(attempt.step == "drift" for attempt in broken):
+        return Outcome(status if status in STATUS else "failed", *_drifted(looked_again))
     if status in BROKEN or (broken and status not in STATUS):
         return _broken(run, status if status in STATUS else "failed", broken)
     undone = [attempt for attempt in run.attempts if attempt.step.startswith("undo ")]
@@ -108,6 +111,7 @@ def _broken(run: RunFacts, status: str, broken: Sequence[Attempt]) -> Outcome:
         headline = f"{notebooks[-1].name}: {reason}."
     else:
         headline = "The run never ended." if status == "running" else f"The run {STATUS[status]}."
+        lines.append(sentence(run.reason))
     lines += [f"{title_of(one)} never ended; how far it came is not known." for one in broken if one not in failed]
     heard = [call for call in CALLS if (last_call := run.last(call)) and last_call.status == "passed"]
     if heard:
@@ -117,6 +121,21 @@ def _broken(run: RunFacts, status: str, broken: Sequence[Attempt]) -> Outcome:
 
 def _was_interrupted(failed: Sequence[Attempt]) -> bool:
     return bool(failed) and failed[-1].came_back == "interrupted"
+
+
+def _drifted(looked_again: Sequence[Attempt]) -> tuple[str, tuple[str, ...]]:
+    changed = [one for one in looked_again if one.status in BROKEN]
+    unknown = [one for one in looked_again if one.status == "skipped"]
+    count = counted(len(looked_again), "recorded fact")
+    if changed:
+        headline = f"Drift: of {count}, {len(changed)} no longer hold{'s' if len(changed) == 1 else ''}."
+    elif len(unknown) == len(looked_again):
+        headline = "Nothing could be looked at again."
+    else:
+        headline = f"No drift: of {count}, {len(looked_again) - len(unknown)} looked at and still so."
+    lines = [f"{title_of(one)}: {sentence(one.came_back or one.action)}" for one in changed]
+    lines += [f"{title_of(one)}: not known. {sentence(one.note)}" for one in unknown]
+    return headline, tuple(lines)
 
 
 def _undone(undone: Sequence[Attempt]) -> tuple[str, tuple[str, ...]]:

@@ -18,6 +18,7 @@ import tempfile
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 # Loaded at its start by every Python below: a line with name and seconds for each outermost call.
 STOPWATCH = """
@@ -49,7 +50,7 @@ if OUT:
 
 
 def measured_run(home: Path, stopwatch: Path) -> tuple[float, Counter[str], dict[str, float]]:
-    """(wall seconds of the run without its rendering, seconds by what the record did, seconds of rendering by file)."""
+    """(wall seconds of the run without its rendering, seconds by what the record did, seconds of rendering by kind)."""
     out = stopwatch / "out"
     for left in out.glob("*"):
         left.unlink()
@@ -64,16 +65,20 @@ def measured_run(home: Path, stopwatch: Path) -> tuple[float, Counter[str], dict
     record = Path(done.stdout.strip().splitlines()[-1])
     lines = [json.loads(line) for line in (record / "journal.jsonl").read_bytes().splitlines()]
     whole = (datetime.fromisoformat(lines[-1]["at"]) - datetime.fromisoformat(lines[0]["at"])).total_seconds()
-    rendering = {
-        line["file"]: float(line["elapsed_s"])
-        for line in lines
-        if line["kind"] in ("report", "screenshot") and line.get("elapsed_s") is not None
-    }
+    rendering = {"pictures": sum(float(line.get("elapsed_s") or 0) for line in lines if line["kind"] == "screenshot")}
+    rendering["report"] = _span([line for line in lines if line["kind"] == "report"])
     costs: Counter[str] = Counter()
     for line in "".join(each.read_text() for each in out.glob("*")).splitlines():
         label, seconds = line.split()
         costs[label] += float(seconds)  # type: ignore[assignment]  # Counter is typed for whole numbers
     return whole - sum(rendering.values()), costs, rendering
+
+
+def _span(lines: list[dict[str, Any]]) -> float:
+    """Seconds from the begin of the first to the end of the last: they are written side by side."""
+    ends = [datetime.fromisoformat(line["at"]).timestamp() for line in lines]
+    begins = [end - float(line.get("elapsed_s") or 0) for end, line in zip(ends, lines, strict=True)]
+    return max(ends) - min(begins) if lines else 0.0
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bwlib.models import SipEvent
-from bwlib.sip.ladder import ladder_svg, ladder_text, redact_sip
+from bwlib.sip.ladder import FOUR_LANES, Row, draw_svg, draw_text, ladder_svg, ladder_text, redact_sip
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = {"127.0.0.3:5070": "Phone 101", "127.0.0.1": "PBX", "127.0.0.2": "Realm"}
@@ -126,3 +126,12 @@ def test_no_two_arrows_or_labels_of_a_ladder_share_a_height() -> None:
     heights = [int(path.get("d", "").split()[1]) for path in root.findall(f"{SVG}g/{SVG}path")]
     assert heights == sorted(set(heights))
     assert max(heights) < int(root.get("height", "0"))
+
+
+def test_rows_of_any_origin_can_be_drawn_with_a_legend_and_a_silence_of_their_own() -> None:
+    rows = [Row(0, 0, 1, "POST /hook", "the whole <request>", "webhook"), Row(5000, 1, 0, "204", "", "answer", True)]
+    svg = draw_svg(["A", "B"], rows, "Mixed", layout=FOUR_LANES, legend="a legend", silence="without anything")
+    words = " ".join(ElementTree.fromstring(svg).itertext())
+    assert all(said in words for said in ("POST /hook", "the whole <request>", "a legend", "5.0 s without anything"))
+    assert svg.count("stroke-dasharray") == 1
+    assert draw_text(["A", "B"], rows).splitlines()[1].split() == ["5000", "ms", "B", "->", "A", "204"]

@@ -1,4 +1,8 @@
-"""Ladders of SIP messages, as SVG and as its plain-text twin; and what to mask before anyone sees a message. Pure."""
+"""Ladders of SIP messages, as SVG and as its plain-text twin; and what to mask before anyone sees a message. Pure.
+
+A ladder is lanes and rows. `sip_rows` makes them from SIP messages; `draw_svg` and `draw_text` draw any rows, also
+those of a call whose webhooks stand on the same time axis.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +25,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 MASK = '"***"'
-LEFT_PX, LANE_PX, RIGHT_PX = 160, 300, 110  # middle of the first lane, from lane to lane, right of the last
-TOP_PX, ROW_PX, BOTTOM_PX = 84, 32, 42
-LABEL_LETTERS, NAME_LETTERS = 44, 26
+TOP_PX, BOTTOM_PX = 84, 42
 PAUSE_MS = 1000  # a silence longer than this gets a row of its own
 INK, QUIET, LINE = "#1f2328", "#57606a", "#c9d1d9"
 # What an arrow says -> its colour on white, each with a contrast of more than 5:1.
@@ -33,6 +35,8 @@ COLOURS = {
     "success": "#1a6b33",
     "challenge": "#8a4b00",
     "refusal": "#b00020",
+    "webhook": "#6b2fa0",
+    "answer": "#0b5d6b",
 }
 LEGEND = "solid: request · dashed: answer · green: accepted · brown: asks for credentials · red: refused"
 
@@ -49,23 +53,36 @@ def _mask_value(value: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Row:
-    """One arrow. at_ms counts from the first message; lanes by index."""
+class Layout:
+    """Sizes in CSS pixels: middle of the first lane, from lane to lane, right of the last, a row; letters that fit."""
+
+    left: int = 160
+    lane: int = 300
+    right: int = 110
+    row: int = 32
+    label_letters: int = 44
+    name_letters: int = 26
+
+    def x(self, index: int) -> int:
+        """Where lane `index` stands."""
+        return self.left + index * self.lane
+
+
+WIDE = Layout()
+FOUR_LANES = Layout(left=150, lane=240, right=92, row=28, label_letters=42, name_letters=24)  # as wide as paper bears
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arrow. at_ms counts from the first message; lanes by index; kind: a key of COLOURS; text: shown on hover."""
 
     at_ms: float
     source: int
     target: int
     label: str
     text: str
-    status: int  # 0 for a request
-
-    @property
-    def kind(self) -> str:
-        """A key of COLOURS. A challenge is no failure: the caller is expected to come back with credentials."""
-        if self.status in (401, 407):
-            return "challenge"
-        borders = ((400, "refusal"), (200, "success"), (100, "progress"))
-        return next((kind for least, kind in borders if self.status >= least), "request")
+    kind: str
+    is_answer: bool = False
 
 
 # ---------------------------------------------------------------- what a message says in a few words
@@ -101,6 +118,14 @@ def _status(text: str) -> int:
     return int(match[1]) if match else 0
 
 
+def _kind(status: int) -> str:
+    """A key of COLOURS. A challenge is no failure: the caller is expected to come back with credentials."""
+    if status in (401, 407):
+        return "challenge"
+    borders = ((400, "refusal"), (200, "success"), (100, "progress"))
+    return next((kind for least, kind in borders if status >= least), "request")
+
+
 # ---------------------------------------------------------------- rows and lanes
 
 
@@ -119,23 +144,28 @@ def _lane_name(address: str, names: Mapping[str, str]) -> str:
     return names.get(address) or names.get(address.rpartition(":")[0]) or address
 
 
-def _rows(events: Sequence[SipEvent], names: Mapping[str, str]) -> tuple[list[str], list[_Row]]:
-    """Lane labels (in the order of names, others as they appear) and the arrows."""
+def sip_rows(events: Sequence[SipEvent], names: Mapping[str, str]) -> tuple[list[str], list[Row]]:
+    """Lane labels (in the order of names, others as they appear) and the arrows, oldest first.
+
+    names maps "host:port" or "host" to a label, such as "Phone 101". Digest responses are masked.
+    """
     kept = _once(events)
     seen = [_lane_name(address, names) for event in kept for address in (event.source, event.target)]
     lanes = [name for name in dict.fromkeys([*names.values(), *seen]) if name in seen]
-    rows: list[_Row] = []
+    rows: list[Row] = []
     before: dict[tuple[str, str, str], int] = {}
     for event in kept:
         key = (event.source, event.target, event.text)
         before[key] = before.get(key, 0) + 1
-        row = _Row(
+        status = _status(event.text)
+        row = Row(
             at_ms=(event.at - kept[0].at).total_seconds() * 1000,
             source=lanes.index(_lane_name(event.source, names)),
             target=lanes.index(_lane_name(event.target, names)),
             label=_label(event.text),
             text=redact_sip(event.text),
-            status=_status(event.text),
+            kind=_kind(status),
+            is_answer=status > 0,
         )
         rows.append(row if before[key] == 1 else replace(row, label=f"{row.label} (repeat {before[key] - 1})"))
     return lanes, rows
@@ -146,7 +176,11 @@ def ladder_text(events: Sequence[SipEvent], names: Mapping[str, str]) -> str:
 
     names maps "host:port" or "host" to a label, such as "Phone 101".
     """
-    lanes, rows = _rows(events, names)
+    return draw_text(*sip_rows(events, names))
+
+
+def draw_text(lanes: Sequence[str], rows: Sequence[Row]) -> str:
+    """Rows in words, one line each."""
     if not rows:
         return "No SIP messages."
     arrows = [f"{lanes[row.source]} -> {lanes[row.target]}" for row in rows]
@@ -167,33 +201,46 @@ def ladder_svg(events: Sequence[SipEvent], names: Mapping[str, str], title: str 
 
     Every label is XML-escaped, ids are unique per drawing (many may share a page), digest responses are masked.
     """
-    lanes, rows = _rows(events, names)
+    return draw_svg(*sip_rows(events, names), title)
+
+
+def draw_svg(
+    lanes: Sequence[str],
+    rows: Sequence[Row],
+    title: str = "",
+    *,
+    layout: Layout = WIDE,
+    legend: str = LEGEND,
+    silence: str = "without SIP messages",
+) -> str:
+    """Rows as an SVG; see `ladder_svg`. silence: what a pause of more than a second is called, after "8.1 s"."""
     unique = "ladder-" + secrets.token_hex(6)
     places = _places(rows)
-    width = LEFT_PX + LANE_PX * max(len(lanes) - 1, 1) + RIGHT_PX
-    height = TOP_PX + ROW_PX * (places[-1] + 1 if places else 1) + BOTTOM_PX
+    width = layout.x(max(len(lanes) - 1, 1)) + layout.right
+    height = TOP_PX + layout.row * (places[-1] + 1 if places else 1) + BOTTOM_PX
     foot = height - BOTTOM_PX + 4
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" aria-labelledby="{unique}-title {unique}-desc" style="max-width:100%;height:auto" '
         'font-family="system-ui, Helvetica, Arial, sans-serif" font-size="12">',
         f'<title id="{unique}-title">{_xml(title or "SIP ladder")}</title>',
-        f'<desc id="{unique}-desc">{_xml(ladder_text(events, names))}</desc>',
-        "<defs>" + "".join(_marker(unique, kind, colour) for kind, colour in COLOURS.items()) + "</defs>",
+        f'<desc id="{unique}-desc">{_xml(draw_text(lanes, rows))}</desc>',
+        "<defs>" + "".join(_marker(unique, kind) for kind in sorted({row.kind for row in rows})) + "</defs>",
         f'<rect x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="6" fill="#ffffff" stroke="{LINE}"/>',
         f'<text x="16" y="26" font-size="15" font-weight="bold" fill="{INK}">{_xml(title)}</text>',
         f'<text x="64" y="{TOP_PX - 21}" text-anchor="end" font-size="11" fill="{QUIET}">seconds</text>',
     ]
-    parts += [_lane_svg(index, name, foot) for index, name in enumerate(lanes)]
+    parts += [_lane_svg(layout, index, name, foot) for index, name in enumerate(lanes)]
     for row, place, last in zip(rows, places, [None, *rows], strict=False):
+        y = TOP_PX + layout.row * (place + 1)
         if last is not None and row.at_ms - last.at_ms > PAUSE_MS:
-            parts.append(_pause_svg(row.at_ms - last.at_ms, TOP_PX + ROW_PX * place, width))
-        parts.append(_row_svg(row, TOP_PX + ROW_PX * (place + 1), unique))
-    parts.append(f'<text x="16" y="{height - 14}" font-size="11" fill="{QUIET}">{LEGEND}</text>')
+            parts.append(_pause_svg(f"{(row.at_ms - last.at_ms) / 1000:.1f} s {silence}", y - layout.row, width))
+        parts.append(_row_svg(layout, row, y, unique))
+    parts.append(f'<text x="16" y="{height - 14}" font-size="11" fill="{QUIET}">{_xml(legend)}</text>')
     return "\n".join([*parts, "</svg>"])
 
 
-def _places(rows: Sequence[_Row]) -> list[int]:
+def _places(rows: Sequence[Row]) -> list[int]:
     """The line each row is drawn on: a long silence before it takes a line too."""
     places: list[int] = []
     for index, row in enumerate(rows):
@@ -202,10 +249,10 @@ def _places(rows: Sequence[_Row]) -> list[int]:
     return places
 
 
-def _marker(unique: str, kind: str, colour: str) -> str:
+def _marker(unique: str, kind: str) -> str:
     return (
         f'<marker id="{unique}-{kind}" viewBox="0 0 10 10" refX="10" refY="5" markerWidth="7" markerHeight="7" '
-        f'orient="auto"><path d="M0 0 L10 5 L0 10 z" fill="{colour}"/></marker>'
+        f'orient="auto"><path d="M0 0 L10 5 L0 10 z" fill="{COLOURS[kind]}"/></marker>'
     )
 
 
@@ -213,42 +260,38 @@ def _short(text: str, letters: int) -> str:
     return text if len(text) <= letters else text[: letters - 1] + "…"
 
 
-def _lane_x(index: int) -> int:
-    return LEFT_PX + index * LANE_PX
-
-
-def _lane_svg(index: int, name: str, foot: int) -> str:
+def _lane_svg(layout: Layout, index: int, name: str, foot: int) -> str:
     """A name in a box, and its life line."""
-    x, half = _lane_x(index), 4 * NAME_LETTERS
+    x, half = layout.x(index), 4 * layout.name_letters
     return (
         f'<line x1="{x}" y1="{TOP_PX - 12}" x2="{x}" y2="{foot}" stroke="{LINE}" stroke-width="1.5"/>'
         f'<rect x="{x - half + 20}" y="{TOP_PX - 40}" width="{2 * half - 40}" height="28" rx="5" fill="#f3f5f8" '
         f'stroke="#8c959f"/><text x="{x}" y="{TOP_PX - 21}" text-anchor="middle" font-weight="bold" '
-        f'fill="{INK}">{_xml(_short(name, NAME_LETTERS - 2))}</text>'
+        f'fill="{INK}">{_xml(_short(name, layout.name_letters - 2))}</text>'
     )
 
 
-def _pause_svg(pause_ms: float, y: int, width: int) -> str:
+def _pause_svg(words: str, y: int, width: int) -> str:
     """Above the row at `y`: for how long there was no message."""
     return (
-        f'<rect x="16" y="{y - 19}" width="{width - 32}" height="18" rx="4" fill="#f3f5f8"/>'
-        f'<text x="{width // 2}" y="{y - 6}" text-anchor="middle" font-size="11" fill="{QUIET}">'
-        f"{pause_ms / 1000:.1f} s without SIP messages</text>"
+        f'<rect x="16" y="{y - 17}" width="{width - 32}" height="18" rx="4" fill="#f3f5f8"/>'
+        f'<text x="{width // 2}" y="{y - 4}" text-anchor="middle" font-size="11" fill="{QUIET}">'
+        f"{_xml(words)}</text>"
     )
 
 
-def _row_svg(row: _Row, y: int, unique: str) -> str:
+def _row_svg(layout: Layout, row: Row, y: int, unique: str) -> str:
     """An arrow with its label above, the time at the left, and the whole message on hover; answers are dashed."""
-    x1, x2 = _lane_x(row.source), _lane_x(row.target)
+    x1, x2 = layout.x(row.source), layout.x(row.target)
     colour = COLOURS[row.kind]
     path, middle, anchor = f"M{x1} {y} L{x2} {y}", (x1 + x2) // 2, "middle"
     if x1 == x2:
         path, middle, anchor = f"M{x1} {y - 6} h40 v10 h-40", x1 + 48, "start"
-    label = _xml(_short(row.label, LABEL_LETTERS * max(abs(row.source - row.target), 1)))
+    label = _xml(_short(row.label, layout.label_letters * max(abs(row.source - row.target), 1)))
     label = label.replace(", credentials", ', <tspan font-weight="bold">credentials</tspan>')
     if row.kind in ("challenge", "refusal"):
         label = f'<tspan font-weight="bold">{label[:3]}</tspan>{label[3:]}'
-    dash = ' stroke-dasharray="6 3"' if row.status else ""
+    dash = ' stroke-dasharray="6 3"' if row.is_answer else ""
     # The white outline keeps a label readable where it crosses the life line of a lane between.
     return (
         f"<g><title>{_xml(row.text)}</title>"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
+import zipfile
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 from reported_run import FQDN, empty_run, exchange, good_run, notebook, step, write_notebook
 
 from bwlib.errors import RecordError
+from bwlib.record import report_page
 from bwlib.record.manifest import run_status, seal
 from bwlib.record.redact import redactor_for
 from bwlib.record.report import write_report
@@ -479,7 +483,7 @@ def test_a_broken_record_gets_a_report_all_the_same(tmp_path: Path, no_browser: 
         assert "There is no journal.jsonl" in words
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_spoilt_byte_of_a_record_stops_its_report(tmp_path: Path, data: st.DataObject) -> None:
     if not (tmp_path / "runs").exists():
@@ -496,3 +500,13 @@ def test_no_spoilt_byte_of_a_record_stops_its_report(tmp_path: Path, data: st.Da
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     html = render(read_run(spoilt), "failed")
     assert "How to check this record" in html
+
+
+@pytest.mark.slow
+def test_the_templates_are_in_the_wheel(tmp_path: Path) -> None:
+    project = Path(report_page.__file__).resolve().parents[2]
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=project, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    wanted = {f"bwlib/record/templates/{name}" for name in ("report.html", "report_parts.html", "report.css")}
+    assert wanted <= set(zipfile.ZipFile(wheel).namelist())

@@ -66,11 +66,6 @@ class CallFacts:
     facts: Pairs
     hooks: tuple[HookRow, ...]
     sounds: tuple[Sound, ...]
-    messages: int
-
-    def fact(self, name: str) -> str:
-        """One of the facts by its name."""
-        return dict(self.facts).get(name, "")
 
 
 def read_calls(
@@ -124,7 +119,6 @@ def _call(
         facts=last.facts if last and last.action == "passed" else (),
         hooks=tuple(map(_hook_row, hooks)),
         sounds=sounds,
-        messages=len(events),
     )
 
 

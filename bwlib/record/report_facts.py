@@ -42,9 +42,7 @@ class HttpExchange:
 
     number: int
     id: str
-    at: datetime | None
     method: str
-    url: str
     path: str
     status: int
     elapsed_ms: float
@@ -62,18 +60,14 @@ class Attempt:
     notebook: str
     status: str
     action: str
-    mode: str
     note: str
     began: datetime | None
-    ended: datetime | None
     elapsed_s: float
     operator: str
     cell: str
     differences: tuple[tuple[str, str, str], ...]
     facts: Pairs
-    where: Pairs
     exchanges: tuple[HttpExchange, ...]
-    error: str
     attempted: str
     came_back: str
     do_next: str
@@ -89,7 +83,6 @@ class NotebookFacts:
     status: str
     reason: str
     began: datetime | None
-    ended: datetime | None
     elapsed_s: float
     cells: Pairs
 
@@ -120,7 +113,6 @@ class RunFacts:
 
     run: str
     began: datetime | None
-    ended: datetime | None
     elapsed_s: float
     site: str
     target: str
@@ -163,7 +155,6 @@ def read_run(folder: Path) -> RunFacts:
     return RunFacts(
         run=visible(folder.name),
         began=times[0] if times else None,
-        ended=times[-1] if times else None,
         elapsed_s=_elapsed(worked[0], worked[-1]) if worked else 0.0,
         site=text(started, "site") or visible(folder.parent.name),
         target=text(started, "target") or _first(lines, "target"),
@@ -249,9 +240,7 @@ def _exchange(place: int, line: Line) -> HttpExchange:
     return HttpExchange(
         number=place,
         id=text(line, "id"),
-        at=moment(line),
         method=text(line, "method"),
-        url=url,
         path=path or url,
         status=int(number(line, "status")),
         elapsed_ms=number(line, "elapsed_s") * 1000,
@@ -302,7 +291,6 @@ def _ended(begun: Attempt, end: Attempt) -> Attempt:
     return replace(
         end,
         began=begun.began,
-        mode=end.mode or begun.mode,
         notebook=end.notebook or begun.notebook,
         cell=end.cell or begun.cell,
     )
@@ -318,18 +306,14 @@ def _attempt(line: Line, exchanges: Mapping[str, HttpExchange], operator: str, c
         notebook=text(line, "notebook"),
         status=status if status in (*FINAL, "running") else f"unknown ({status})",
         action=text(line, "action"),
-        mode=text(line, "mode"),
         note=text(line, "note"),
         began=moment(line),
-        ended=None if status == "running" else moment(line),
         elapsed_s=number(line, "elapsed_s"),
         operator=text(line, "operator") or operator,
         cell=text(line, "cell") or cell,
         differences=tuple((text(row, "field"), text(row, "found"), text(row, "wanted")) for row in rows),
         facts=pairs(line, "object") or pairs(line, "undone"),
-        where=pairs(line, "pbx"),
         exchanges=tuple(exchanges[str(one)] for one in items(line, "exchanges") if str(one) in exchanges),
-        error=text(line, "error"),
         attempted=text(line, "attempted"),
         came_back=text(line, "came_back"),
         do_next=text(line, "do_next"),
@@ -355,7 +339,6 @@ def _notebooks(lines: Sequence[Line]) -> Iterator[NotebookFacts]:
             status=text(last, "status"),
             reason=paragraph(last, "reason").strip(),
             began=moment(mine[0]),
-            ended=moment(last) if len(mine) > 1 else None,
             elapsed_s=_elapsed(mine[0], last) if len(mine) > 1 else 0.0,
             cells=tuple((status, str(count)) for status, count in counts.items()),
         )

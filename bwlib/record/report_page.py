@@ -36,11 +36,12 @@ from bwlib.record.report_words import (
     sentence,
     title_of,
 )
+from bwlib.record.signature import NAMESPACE
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-NAMESPACE = "bw-runbook"  # of the SSH signature
+
 _TEMPLATES = Path(__file__).parent / "templates"
 _BEFORE_AFTER = ("before", "after")
 _COLUMNS = {"planned": ("now", "would be")}

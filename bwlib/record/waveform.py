@@ -19,7 +19,7 @@ def seconds_of(wav: bytes) -> float:
     try:
         with wave.open(io.BytesIO(wav)) as sound:
             return float(sound.getnframes() / max(sound.getframerate(), 1))
-    except (wave.Error, EOFError):
+    except (wave.Error, EOFError, RuntimeError):  # wave raises the last one for a spoilt chunk
         return 0.0
 
 
@@ -49,8 +49,8 @@ def _samples(wav: bytes) -> tuple[npt.NDArray[np.int16], int]:
         with wave.open(io.BytesIO(wav)) as sound:
             if sound.getsampwidth() == 2 and sound.getnchannels() == 1:
                 data = sound.readframes(sound.getnframes())
-                return np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2"), sound.getframerate()
-    except (wave.Error, EOFError):
+                return np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2"), max(sound.getframerate(), 1)
+    except (wave.Error, EOFError, RuntimeError):  # wave raises the last one for a spoilt chunk
         pass
     return np.zeros(0, dtype=np.int16), 8000
 

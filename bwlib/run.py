@@ -21,6 +21,7 @@ from bwlib.live import live_surroundings
 from bwlib.models import Application, SipEvent
 from bwlib.record.redact import Redactor
 from bwlib.record.run_record import RunRecord, join_or_start_run, latest_steps
+from bwlib.sandbox_pages import sandbox_pages
 from bwlib.settings import (
     Mode,
     Settings,
@@ -63,6 +64,7 @@ def open_run(site_file: str | Path | None = None, *, notebook: str, mode: str = 
         notebook=notebook,
         mode=cast(Mode, mode),
         secret=secret,
+        operator=operator(),
         seal_here=RUN_FOLDER not in os.environ,
     )
     account, who = surroundings.account_id, operator()
@@ -255,6 +257,7 @@ def _on_sandbox(settings: Settings, record: RunRecord, secret: Callable[[str], S
         realm_lane=f"{'Realm' if settings.road == 'realm' else 'SIP URI'} (sandbox edge)",
         call_lock=sandbox.directory / "call.lock",
         why_gone=lambda: _why_gone(sandbox),
+        pages=sandbox_pages(sandbox, settings.application.name),
     )
 
 

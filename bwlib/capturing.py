@@ -132,8 +132,11 @@ def _no_shot(kind: str, where: str) -> Shot:
 
 def _address(run: Run, url: str, shown: Mapping[str, object]) -> str:
     """The page that the operator names; one without a host is of the dashboard."""
-    address = urljoin(run.on.pages.home, url)
-    parts = urlsplit(address)
+    try:
+        address = urljoin(run.on.pages.home, url)
+        parts = urlsplit(address)
+    except ValueError:
+        raise SettingsError("take a picture", "its page is no URL", "mend the URL") from None
     secure = run.on.target == "live" and set(shown) != {"trunk"}
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise SettingsError("take a picture", "its page is no http:// or https:// URL without a user", "mend the URL")

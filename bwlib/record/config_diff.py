@@ -116,7 +116,8 @@ def picture_of(record: RunRecord, trunk: str, *, step: str, file: str, title: st
 def _copies(record: RunRecord, when: str) -> dict[str, str]:
     folder = record.folder / "config" / when
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {path.relative_to(folder).as_posix(): path.read_bytes().decode("utf-8", errors="replace") for path in paths}
+    texts = {path.relative_to(folder).as_posix(): path.read_bytes().decode("utf-8", errors="replace") for path in paths}
+    return {name: record.redactor.text(text) for name, text in texts.items()}
 
 
 def _naming(files: Mapping[str, str], name: str) -> dict[str, str]:

@@ -168,7 +168,7 @@ def _keep(record: RunRecord, picture: Picture, notebook: str) -> Picture:
         status=picture.status,
         file=picture.file,
         title=shot.title,
-        page=shot.page or urlsplit(shot.url).path,
+        page=shot.page or _path_of(shot.url),
         holds=list(shot.must_hold) if picture.png else [],
         reason=picture.reason,
         sha256=hashlib.sha256(picture.png).hexdigest() if picture.png else "",
@@ -263,7 +263,15 @@ def _whole(name: str) -> re.Pattern[str]:
 
 
 def _path(page: Page) -> str:
-    return urlsplit(page.url).path if page.url.startswith("http") else "that was made"
+    return _path_of(page.url) if page.url.startswith("http") else "that was made"
+
+
+def _path_of(url: str) -> str:
+    """Without what stands behind a ?: it may be a token."""
+    try:
+        return urlsplit(url).path
+    except ValueError:  # no URL at all; the browser has said so
+        return ""
 
 
 def _in_words(error: Exception) -> str:

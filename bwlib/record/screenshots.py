@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Frame, Locator, Page
 
 FOLDER = "screenshots"
-WIDTH, HEIGHT = 1280, 900  # CSS pixels; a picture is as high as its page
+WIDTH, HEIGHT = 1280, 600  # CSS pixels; a picture is as high as its page, and at least so high
 HIGHEST = 16_000  # Chromium draws nothing more below 16,384 pixels
 _COVER = "#5f6368"
 _LOOK_AGAIN_MS = 250

@@ -236,24 +236,23 @@ def of(html: str, name: str = "page", *holds: str) -> Shot:
     return Shot("trunk", f"{name}.png", "x", holds or (NAME,), html=f"<h1>{NAME}</h1>{html}")
 
 
+# A script puts it together, so that it stands in the script nowhere.
+MADE = f"'{SECRET[:7]}' + '{SECRET[7:]}'"
 LEAKS = {
     "in its text": f"<p>{SECRET}</p>",
     "across elements": "<p><b>correct</b>-horse-<i>battery</i></p>",
     "in a comment": f"<!-- {SECRET} -->",
     "in an attribute": f"<p title='{SECRET}'>x</p>",
-    "in its title": f"<title>{SECRET}</title>",
-    "in a field's live value": f"<input><script>document.querySelector('input').value = '{SECRET}'</script>",
-    "in a text area": f"<textarea></textarea><script>document.querySelector('textarea').value = '{SECRET}'</script>",
-    "in a password field": f"<input type=password><script>document.querySelector('input').value = '{SECRET}'</script>",
+    "in its title": f"<title>x</title><script>document.title = {MADE}</script>",
+    "in a field's live value": f"<input><script>document.querySelector('input').value = {MADE}</script>",
+    "in a text area": f"<textarea></textarea><script>document.querySelector('textarea').value = {MADE}</script>",
+    "in a password field": f"<input type=password><script>document.querySelector('input').value = {MADE}</script>",
     "as base64": "<p>dXNlcjpjb3JyZWN0LWhvcnNlLWJhdHRlcnk=</p>",
-    "in a frame": f"<iframe srcdoc='<p>{SECRET}'></iframe>",
-    "in a shadow tree": "<div id=d></div><script>d.attachShadow({mode: 'open'}).innerHTML = '<p>correct-horse-battery'"
-    "</script>",
-    "in a shadow tree's field": "<div id=d></div><script>const s = d.attachShadow({mode: 'open'}); s.innerHTML = "
-    "'<input>'; s.querySelector('input').value = 'correct-horse-battery'</script>",
+    "in a frame": f"<iframe id=f></iframe><script>f.contentDocument.body.textContent = {MADE}</script>",
+    "in a shadow tree": f"<p id=d></p><script>d.attachShadow({{mode: 'open'}}).innerHTML = '<p>' + {MADE}</script>",
+    "in a shadow tree's field": "<p id=d></p><script>d.attachShadow({mode: 'open'}).innerHTML = '<input>'; "
+    f"d.shadowRoot.querySelector('input').value = {MADE}</script>",
 }  # fmt: skip
-
-
 # whoever's they are
 ALWAYS_SECRET = {
     "token": '{"access_token": "abc123"}',

@@ -17,7 +17,9 @@ def show_upload(label: str, on_picture: Callable[[str, bytes], None]) -> None:
     from IPython.display import display
     from ipywidgets import FileUpload, Layout, Output, VBox  # type: ignore[import-untyped]
 
-    button = FileUpload(accept="image/png,image/jpeg", description=label, layout=Layout(width="auto", align_self="flex-start"))
+    button = FileUpload(
+        accept="image/png,image/jpeg", description=label, layout=Layout(width="auto", align_self="flex-start")
+    )
     below = Output()
 
     def chosen(change: dict[str, Any]) -> None:

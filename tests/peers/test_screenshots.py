@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -19,8 +20,9 @@ import typer
 from peers import asterisk
 from pydantic import SecretStr
 from test_jupyterlab import chromium
+from test_record_screenshots import NOWHERE, FakeRun
 
-from bwlib import open_run, start_site
+from bwlib import capturing, open_run, start_site
 from bwlib.browser import with_page
 from bwlib.cli_run import run_notebooks
 from bwlib.guide import Run
@@ -335,6 +337,20 @@ def test_a_page_that_cannot_be_had_fails_and_says_why(record: RunRecord, site: t
     assert [one.status for one in taken] == ["failed"] * 4
     assert taken[0].reason == "the page /gone answered with HTTP status 404"
     assert all(one.reason for one in taken)
+
+
+def test_of_a_pbx_with_pages_the_named_one_is_taken_and_asks_nobody_else(
+    record: RunRecord, site: tuple[str, dict[str, str]]
+) -> None:
+    address, pages = site
+    elsewhere = address.replace("127.0.0.1", "localhost")
+    pages["/trunks"] = f"<h1>Trunks</h1><p id=p>{NAME}</p><script src='{elsewhere}/x.js'></script>"
+    pages["/x.js"] = "p.textContent = 'it was asked'"
+    run: Any = FakeRun(record, NOWHERE)
+    capturing.capture(run, {"trunk": SimpleNamespace(name=NAME)}, f"{address}/trunks")
+    line = pictures_of(record.folder)["trunk"]
+    assert (line["status"], line["file"], line["page"], line["holds"]) == (
+        "passed", "screenshots/30_pbx.png", "/trunks", [NAME])  # fmt: skip
 
 
 def test_a_page_that_builds_itself_is_waited_for(record: RunRecord) -> None:

@@ -19,7 +19,7 @@ from bwlib.doctor import BROWSERS, check_browser
 from bwlib.errors import BrowserMissing
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page, Playwright, Route
+    from playwright.sync_api import BrowserContext, Page, Playwright, Route
 
 T = TypeVar("T")
 
@@ -29,6 +29,7 @@ FLAGS = (
 )  # fmt: skip
 TIMEOUT_MS = 20_000
 _INSIDE = ("data", "blob", "about", "file")
+ANY_HOST = ("*",)
 
 
 def find_chromium() -> str | None:
@@ -56,9 +57,11 @@ def with_page(
 ) -> T:
     """Open a browser, give `do` an empty page, close the browser, return what `do` returned.
 
-    hosts: the only host names ("127.0.0.1") that the page may ask; () for none, which suits file: and data: pages.
+    hosts: the only host names ("127.0.0.1") that the page may ask; () for none, which suits file: and data: pages;
+    ANY_HOST for a page that a person named and whose hosts nobody knows beforehand.
     profile: a folder with a browser profile that a person has signed in with; it is used and not changed by us beyond
-    what the browser itself keeps. size: the window, in CSS pixels.
+    what the browser itself keeps. Tabs that the profile brings back are a person's own: they ask whom they like.
+    size: the window, in CSS pixels.
     Runs in a thread of its own, because Playwright's plain interface refuses to work beside a notebook's event loop.
     Raises: BrowserMissing when there is no browser or it does not start; whatever `do` raises.
     """
@@ -105,16 +108,25 @@ def _open_page(stack: ExitStack, playwright: Playwright, profile: Path | None, s
     window: Any = {"width": size[0], "height": size[1]}
     if profile is not None:
         context = playwright.chromium.launch_persistent_context(str(profile), viewport=window, **options)
-        stack.callback(context.close)
-        return context.new_page()
+        page = context.new_page()
+        stack.callback(_leave_profile, context, page)
+        return page
     browser = playwright.chromium.launch(**options)
     stack.callback(browser.close)
     return browser.new_page(viewport=window)
 
 
+def _leave_profile(context: BrowserContext, ours: Page) -> None:
+    """Close the browser without leaving a tab of ours: a profile may bring back the tabs that it was left with."""
+    for page in context.pages:
+        if page == ours or page.url == "about:blank":
+            page.close()
+    context.close()
+
+
 def _only(route: Route, hosts: tuple[str, ...]) -> None:
     parts = urlsplit(route.request.url)
-    if parts.scheme in _INSIDE or parts.hostname in hosts:
+    if hosts == ANY_HOST or parts.scheme in _INSIDE or parts.hostname in hosts:
         route.continue_()
     else:
         route.abort()

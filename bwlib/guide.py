@@ -316,6 +316,24 @@ class Run:
 
         return calling.to_extension(self)
 
+    # ------------------------------------------------------------ pictures
+
+    def capture(self, *, url: str | None = None, **shown: object) -> None:
+        """Pictures of the pages that show these objects, by the names of their steps: capture(realm=realm).
+
+        url: the page to take, where we cannot know it. A picture that cannot be had is said and written down; it fails
+        no step.
+        """
+        from bwlib import capturing
+
+        capturing.capture(self, shown, url)
+
+    def picture(self, source: str | Path | bytes | None = None, title: str = "") -> None:
+        """Put a PNG or JPEG of your own into the record; without one, show a button to choose it with."""
+        from bwlib import capturing
+
+        capturing.picture(self, source, title, ask=self._seal_here)  # an unattended run is sealed by its runner
+
     # ------------------------------------------------------------ afterwards
 
     def undo(self, record: str | None = None) -> list[Outcome[Any]]:

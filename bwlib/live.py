@@ -13,15 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from bwlib.browser import ANY_HOST
 from bwlib.errors import SettingsError
 from bwlib.record.run_record import RunRecord
 from bwlib.secret_references import is_reference
 from bwlib.settings import LIVE_API_URL, LIVE_TOKEN_URL, LIVE_VOICE_URL, Settings
-from bwlib.surroundings import Recorder, Surroundings, named_application, once
+from bwlib.surroundings import Pages, Recorder, Surroundings, named_application, once
 
 if TYPE_CHECKING:
     from bwlib.bandwidth.client import Client
     from bwlib.pbx import Pbx
+
+# "dashboard.bandwidth.com": the guide PBX Interconnect, step 1.1 (read 2026-11-23). The addresses of the pages below it
+# are not public, nor which hosts they load from.
+LIVE_DASHBOARD_URL = "https://dashboard.bandwidth.com/"
+BROWSER_PROFILE = "BW_BROWSER_PROFILE"
+_SETTLE_S = 15.0
 
 
 def live_surroundings(settings: Settings, record: RunRecord, secret: Callable[[str], SecretStr]) -> Surroundings:
@@ -59,6 +66,7 @@ def live_surroundings(settings: Settings, record: RunRecord, secret: Callable[[s
         realm_lane="Realm" if settings.road == "realm" else "SIP URI",
         call_lock=Path(tempfile.gettempdir()) / f"bw-runbook-{os.getuid()}-{account_id}.lock",
         why_gone=lambda: "",
+        pages=live_pages(),
     )
 
 
@@ -106,3 +114,18 @@ def _live_pbx(settings: Settings, secret: Callable[[str], SecretStr]) -> Pbx:
         secret(table.ami_secret),
         site=settings.name,
     )
+
+
+def live_pages() -> Pages:
+    """Bandwidth's own dashboard, as the browser profile in $BW_BROWSER_PROFILE is signed in to it; we store nothing.
+
+    Signing in is a person's: chromium --user-data-dir=<folder> --password-store=basic https://dashboard.bandwidth.com,
+    with *On startup: Continue where you left off* in its settings, or the session ends with the window.
+    """
+    named = os.environ.get(BROWSER_PROFILE, "")
+    profile = Path(named).expanduser().absolute() if named else None
+    if profile is None:
+        why_not = f"no browser profile that is signed in to Bandwidth's dashboard (environment {BROWSER_PROFILE})"
+    else:
+        why_not = "" if profile.is_dir() else f"{BROWSER_PROFILE} names no folder: {profile}"
+    return Pages("Bandwidth's dashboard", LIVE_DASHBOARD_URL, ANY_HOST, None, None, profile, _SETTLE_S, why_not)

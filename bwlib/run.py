@@ -21,6 +21,7 @@ from bwlib.live import live_surroundings
 from bwlib.models import Application, SipEvent
 from bwlib.record.redact import Redactor
 from bwlib.record.run_record import RunRecord, join_or_start_run, latest_steps, write_into
+from bwlib.sandbox_pages import sandbox_pages
 from bwlib.settings import (
     Mode,
     Settings,
@@ -265,6 +266,7 @@ def _on_sandbox(settings: Settings, record: RunRecord, secret: Callable[[str], S
         realm_lane=f"{'Realm' if settings.road == 'realm' else 'SIP URI'} (sandbox edge)",
         call_lock=sandbox.directory / "call.lock",
         why_gone=lambda: _why_gone(sandbox),
+        pages=sandbox_pages(sandbox, settings.application.name),
     )
 
 

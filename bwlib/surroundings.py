@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
@@ -18,10 +18,33 @@ from bwlib.record.run_record import RunRecord
 from bwlib.settings import Settings
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
     from bwlib.bandwidth.client import Client
     from bwlib.pbx import Pbx
     from bwlib.readback_client import Readback
     from bwlib.steps.calls import Ears
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The dashboard where a person sees what a run made at Bandwidth: for pictures of it.
+
+    name: whose dashboard, for people. home: its address. hosts: the hosts that its pages may ask. find(kind, object):
+    (the address of the page that shows the object, what that page says besides the object's names); None where
+    addresses are not public: then the operator names the page. sign_in(page): by its form, before the first picture.
+    profile: a browser profile that a person has signed in with. settle_s: how long a page may go on building itself.
+    why_not: why there can be no picture, "" when there can.
+    """
+
+    name: str
+    home: str
+    hosts: tuple[str, ...]
+    find: Callable[[str, Any], tuple[str, tuple[str, ...]]] | None = None
+    sign_in: Callable[[Page], None] | None = None
+    profile: Path | None = None
+    settle_s: float = 0.0
+    why_not: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,7 +56,7 @@ class Surroundings:
     sip_events(since, in seconds since 1970): SIP messages at the realm's side, None where nobody of ours sees them.
     call_lock: one test call at a time on this account from this machine, or two could pass on one call's evidence.
     why_gone(): a sentence when what we work on was stopped meanwhile, else "".
-    nameservers: whom to ask for names, None for the system's, () for nobody.
+    nameservers: whom to ask for names, None for the system's, () for nobody. pages: where pictures are taken.
     """
 
     target: str
@@ -54,6 +77,7 @@ class Surroundings:
     realm_lane: str
     call_lock: Path
     why_gone: Callable[[], str]
+    pages: Pages
     nameservers: tuple[tuple[str, int], ...] | None = None
 
 

@@ -147,6 +147,21 @@ def test_a_player_has_its_name_and_length_beside_it(shown: list[dict[str, str]])
     assert base64.b64encode(a_second_of_silence()).decode() in html
 
 
+def test_a_picture_has_words_beside_it_and_says_where_it_is(shown: list[dict[str, str]]) -> None:
+    image = b"\x89PNG\r\n\x1a\n"
+    show.show_picture("Realm <a.test>", "passed", "", ["a.test", "ACTIVE"], image, "screenshots/20_realm.png")
+    show.show_picture("Realm", "skipped", "no <browser>", (), b"", "")
+    picture, none = shown
+    assert picture["text/plain"] == (
+        "✔ Realm <a.test>: passed\n  page held: a.test, ACTIVE\n  in the record: screenshots/20_realm.png"
+    )
+    assert 'alt="Picture: Realm &lt;a.test&gt;"' in picture["text/html"]
+    assert f"data:image/png;base64,{base64.b64encode(image).decode()}" in picture["text/html"]
+    assert none["text/plain"] == "– Realm: skipped\n  no <browser>"
+    assert "img" not in Reader(none["text/html"]).elements
+    assert 'data-status="skipped"' in none["text/html"]
+
+
 def test_progress_is_one_plain_line(capsys: pytest.CaptureFixture[str]) -> None:
     show.show_progress("realm is CREATE_PENDING")
     assert capsys.readouterr().out == "realm is CREATE_PENDING\n"

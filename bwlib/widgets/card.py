@@ -104,6 +104,14 @@ def _table(caption: str, head: str, rows: str) -> str:
     )
 
 
+def picture(description: str, data_url: str) -> str:
+    """A picture, as wide as there is room."""
+    style = f"max-width:100%;height:auto;border:{_LINE};background:#ffffff"
+    return (
+        f'<figure style="margin:.5em 0 0"><img style="{style}" alt="{escape(description)}" src="{data_url}"></figure>'
+    )
+
+
 def player(label: str, data_url: str) -> str:
     """An audio player under its label."""
     name = escape(label)

@@ -142,6 +142,27 @@ def show_audio(name: str, wav: bytes) -> None:
     _display(card.player(label, url), _one_line(f"{label}, an audio file of {len(wav)} bytes"))
 
 
+def show_picture(title: str, status: str, reason: str, holds: Sequence[str], image: bytes, place: str) -> None:
+    """A picture of a page, or why there is none. holds: what the page said; place: where the picture is kept."""
+    sign, colour = card.STATUS[status]
+    lines = [f"{sign} {title}: {status}"]
+    html = card.chip(sign, status, colour) + card.heading(title)
+    if reason:
+        lines.append(f"  {reason}")
+        html += card.line(reason)
+    if image:
+        facts = [("page held", ", ".join(holds)), ("in the record", place)]
+        lines += [f"  {name}: {value}" for name, value in facts if value]
+        html += card.facts([(name, value) for name, value in facts if value], "")
+        html += card.picture(f"Picture: {title}", _data_url(image))
+    _display(card.frame(html, colour, status=status), "\n".join(map(_one_line, lines)))
+
+
+def _data_url(image: bytes) -> str:
+    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64," + base64.b64encode(image).decode("ascii")
+
+
 @dataclass
 class _Progress:
     """The progress lines of one cell, shown in one place that is written anew with each line."""

@@ -22,6 +22,7 @@ import psutil
 import pytest
 from peers import missing, module
 
+from bwlib.record.journal import read_lines
 from bwlib.runner.run_site import GUIDE_NOTEBOOKS, UNDO_NOTEBOOK
 from bwlib.sandbox import control
 
@@ -58,6 +59,7 @@ class Walk:
     errors: dict[str, list[str]] = field(default_factory=dict)
     cards: dict[str, list[str]] = field(default_factory=dict)
     visible: dict[str, int] = field(default_factory=dict)
+    given: list[dict[str, str]] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
     popups: int = 0
     left_running: list[str] = field(default_factory=list)
@@ -123,9 +125,19 @@ def run_all(page: Page, url: str, name: str, walk: Walk) -> None:
     walk.errors[name] = page.locator(ERRORS).all_inner_texts()
     walk.cards[name] = page.locator(f"{OUTPUTS} [data-status]").evaluate_all("all => all.map(e => e.dataset.status)")
     walk.popups += page.locator(".Toastify__toast, .jp-Dialog").count()
-    for selector in ("svg[role=img]", "audio"):
+    for selector in ("svg[role=img]", "audio", "img"):
         shown = page.locator(f"{OUTPUTS} {selector}")
         walk.visible[f"{name} {selector}"] = sum(one.is_visible() for one in shown.all())
+
+
+def give_picture(page: Page, home: Path, walk: Walk) -> None:
+    """Press the button for a picture, choose a file, wait for its card; then what the record says of it."""
+    with page.expect_file_chooser() as chooser:
+        page.locator(OUTPUTS).get_by_role("button", name="Add a picture").click()
+    chooser.value.set_files(SCREENSHOTS / "00_start.png")
+    page.locator(f"{OUTPUTS} img[alt='Picture: 00_start']").wait_for()
+    (journal,) = (home / "lab" / "runs").glob("*/*/journal.jsonl")
+    walk.given = [line for line in read_lines(journal) if line["kind"] == "picture"]
 
 
 def take_picture(page: Page, name: str) -> None:
@@ -166,6 +178,8 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
             watch(page, walked)
             for name in NOTEBOOKS:
                 run_all(page, url, name, walked)
+                if name == "30_pbx":
+                    give_picture(page, home, walked)
                 if name == "40_test_calls":
                     show_in_dark(page)
                     page.screenshot(path=SCREENSHOTS / f"{name}_dark.png")
@@ -190,7 +204,7 @@ def test_run_all_ends_without_an_error(walk: Walk, name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "cards"), [
-    ("00_start", 1), ("10_application", 2), ("20_sip_credentials", 5), ("30_pbx", 5), ("40_test_calls", 4),
+    ("00_start", 1), ("10_application", 3), ("20_sip_credentials", 7), ("30_pbx", 6), ("40_test_calls", 4),
     ("90_undo", 7),
 ])  # fmt: skip
 def test_every_step_has_a_card_that_says_passed(walk: Walk, name: str, cards: int) -> None:
@@ -207,6 +221,15 @@ def test_the_cards_say_what_was_done_in_words(walk: Walk) -> None:
 def test_both_calls_show_their_ladder_and_what_was_heard(walk: Walk) -> None:
     assert walk.visible["40_test_calls svg[role=img]"] == 2
     assert walk.visible["40_test_calls audio"] == 4
+
+
+def test_each_step_of_the_guide_shows_its_pictures(walk: Walk) -> None:
+    shown = [walk.visible[f"{name} img"] for name in ("10_application", "20_sip_credentials", "30_pbx")]
+    assert shown == [1, 2, 1]
+
+
+def test_a_picture_that_a_person_chooses_goes_into_the_record(walk: Walk) -> None:
+    assert [(line["title"], line["file"]) for line in walk.given] == [("00_start", "screenshots/by_hand_1.png")]
 
 
 def test_nothing_is_fetched_from_outside(walk: Walk) -> None:

@@ -1,0 +1,39 @@
+"""A button to choose a picture with. *Run all* does not wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bwlib.errors import BwlibError
+
+
+def show_upload(label: str, on_picture: Callable[[str, bytes], None]) -> None:
+    """Show it; on_picture(file name, bytes) is called for each file that a person chooses.
+
+    What it shows, and the error that it raises, appear below the button. The file does not stay in the widget: its
+    state may be saved with the notebook.
+    """
+    from IPython.display import display
+    from ipywidgets import FileUpload, Layout, Output, VBox  # type: ignore[import-untyped]
+
+    button = FileUpload(
+        accept="image/png,image/jpeg", description=label, layout=Layout(width="auto", align_self="flex-start")
+    )
+    below = Output()
+
+    def chosen(change: dict[str, Any]) -> None:
+        files = change["new"]
+        if not files:
+            return
+        button.value = ()
+        below.clear_output()
+        with below:
+            for file in files:
+                try:
+                    on_picture(str(file["name"]), bytes(file["content"]))
+                except BwlibError as error:
+                    print(error)
+
+    button.observe(chosen, names="value")
+    display(VBox([button, below]))  # type: ignore[no-untyped-call]

@@ -329,6 +329,8 @@ def test_a_fault_is_told_in_words_with_what_to_write(tmp_path: Path, text: str, 
     path.write_text(f'name = "x"\n{text}\n')
     with pytest.raises(SettingsError, match=re.escape(said)):
         load_settings(path)
+
+
 def test_a_site_can_have_an_account_of_its_own_in_the_sandbox(tmp_path: Path) -> None:
     named = site(tmp_path, "[bandwidth]\nsandbox_account = 'site-7'\n")
     assert load_settings(named).bandwidth.sandbox_account == "site-7"

@@ -187,10 +187,14 @@ class Redactor:
         found = {self._names[form] for form in self._forms if form in text}
         return sorted(found | {name for name, place in _places_in(text) if place.search(text)})
 
+    @property
+    def longest(self) -> int:
+        """The length of the longest known form."""
+        return len(self._forms[0]) if self._forms else 0
+
     def open_end(self, text: str) -> int:
         """How many characters at the end of `text` begin a known form without finishing it: 4 or more, or 0."""
-        longest = len(self._forms[0]) if self._forms else 0
-        for start in range(max(0, len(text) - longest + 1), len(text) - BEGINNING + 1):
+        for start in range(max(0, len(text) - self.longest + 1), len(text) - BEGINNING + 1):
             begun = text[start : start + BEGINNING] in self._beginnings
             if begun and any(form.startswith(text[start:]) and form != text[start:] for form in self._forms):
                 return len(text) - start

@@ -19,6 +19,7 @@ from typing import Any
 from bwlib.errors import RecordError
 from bwlib.record.journal import MANIFEST, chain_faults, read_lines, utc_now
 from bwlib.record.run_record import RunRecord, hold, run_folders
+from bwlib.record.scan import scan_folder
 
 # The vendor guide this runbook follows: its title, the day it was read, its headings (not its sentences).
 GUIDE = {
@@ -147,16 +148,13 @@ def _refuse_broken_journal(record: RunRecord) -> None:
 
 
 def _refuse_secrets(record: RunRecord) -> None:
-    for path in sorted(record.folder.rglob("*")):
-        if not path.is_file():
-            continue
-        found = record.redactor.findings(path.read_bytes())
-        if found:
-            raise RecordError(
-                f"seal {record.folder}",
-                f"{path.relative_to(record.folder)} holds a secret: {', '.join(found)}",
-                "find out how it got there; the run stays unsealed",
-            )
+    hits = scan_folder(record.folder, record.redactor)
+    if hits:
+        raise RecordError(
+            f"seal {record.folder}",
+            "; ".join(map(str, hits)),
+            "find out how it got there; the run stays unsealed",
+        )
 
 
 def _previous(folder: Path) -> dict[str, Any] | None:

@@ -16,11 +16,14 @@ from bwlib.errors import SettingsError
 def run_notebooks(
     site_file: Path, parameters: Mapping[str, object], notebooks: list[str] | None, as_json: bool
 ) -> None:
+    from bwlib.record.logs import redacted_logs
     from bwlib.record.redact import Redactor
     from bwlib.run import learn_secrets, operator
     from bwlib.runner import run_site as runner
+    from bwlib.secret_references import refuse_values
     from bwlib.settings import load_settings
 
+    refuse_values(parameters, "start the run")
     path = site_file.absolute()
     settings = load_settings(path)
     chosen = tuple(notebooks or runner.GUIDE_NOTEBOOKS)
@@ -28,16 +31,22 @@ def run_notebooks(
     if parameters.get("mode") not in ("auto", "plan", "apply"):
         raise SettingsError("start the run", f"mode is {parameters.get('mode')!r}", "use auto, plan or apply")
     redactor = Redactor()
-    result = runner.run_site(
-        path,
-        settings.runs_dir,
-        notebooks=chosen,
-        parameters={"site_file": str(path), **parameters},
-        redactor=redactor,
-        learn_secrets=lambda record: learn_secrets(settings, record),
-        tell=_print_json_line if as_json else _Printer(),
-        facts={"site": settings.name, "target": settings.target, "operator": operator(), "mode": parameters["mode"]},
-    )
+    with redacted_logs(redactor):
+        result = runner.run_site(
+            path,
+            settings.runs_dir,
+            notebooks=chosen,
+            parameters={"site_file": str(path), **parameters},
+            redactor=redactor,
+            learn_secrets=lambda record: learn_secrets(settings, record),
+            tell=_print_json_line if as_json else _Printer(),
+            facts={
+                "site": settings.name,
+                "target": settings.target,
+                "operator": operator(),
+                "mode": parameters["mode"],
+            },
+        )
     if not result.sealed:
         talk(f"the record is not sealed: {result.why_not_sealed}")
     talk(f"status: {result.status}")

@@ -10,6 +10,7 @@ import getpass
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -57,11 +58,12 @@ def open_run(site_file: str | Path | None = None, *, notebook: str, mode: str = 
     redactor = kernel.redactor_of_kernel()
     secret = _secret_reader(settings, redactor)
     record = _open_record(settings, redactor, notebook)
-    kernel.install(record, notebook, by_hand=RUN_FOLDER not in os.environ)
+    by_hand, learn = RUN_FOLDER not in os.environ, partial(learn_secrets, settings, record)
+    kernel.install(record, notebook, by_hand=by_hand, learn=learn)
     build = live_surroundings if settings.target == "live" else _on_sandbox
     surroundings = build(settings, record, secret)
     with contextlib.suppress(SecretUnavailable):  # whoever needs it says so; what can be read is known from here on
-        learn_secrets(settings, record)
+        learn()
     run = Run(
         settings,
         surroundings,
@@ -69,7 +71,7 @@ def open_run(site_file: str | Path | None = None, *, notebook: str, mode: str = 
         notebook=notebook,
         mode=cast(Mode, mode),
         secret=secret,
-        seal_here=RUN_FOLDER not in os.environ,
+        seal_here=by_hand,
     )
     account, who = surroundings.account_id, operator()
     record.journal.append(

@@ -30,7 +30,7 @@ redactor = kernel.redactor_of_kernel()
 S = {halves}
 redactor.learn("file:sip", S)
 record = join_or_start_run(Path({runs!r}), redactor)
-kernel.install(record, {notebook!r}, by_hand={by_hand})
+kernel.install(record, {notebook!r}, by_hand={by_hand}, learn=lambda: None)
 print("open", record.folder)
 """
 HALVES = f"'{SECRET[:5]}' + '{SECRET[5:]}'"
@@ -273,6 +273,17 @@ def test_what_was_learned_late_is_redacted_in_the_early_cells_of_a_sealed_run(si
     site.kernel.run("print('another-' + 'horse')")
     site.kernel.run("redactor.learn('late', 'another-' + 'horse'); kernel.write_transcripts(record); _ = seal(record)")
     assert notebook(folder).cells[1].outputs[0].text == "«redacted:late»\n"
+
+
+def test_a_secret_that_a_step_makes_is_known_from_the_next_cell_on(site: Site) -> None:
+    folder = site.open()
+    site.kernel.run("new = []")
+    site.kernel.run(
+        "kernel.install(record, 'one', by_hand=True, learn=lambda: [redactor.learn('new', n) for n in new])\n"
+        "new.append('made-by-' + 'a-step'); print(new[0])"
+    )
+    assert site.kernel.run("print(new[0])").printed() == "«redacted:new»\n"
+    assert [cell.outputs[0].text for cell in notebook(folder).cells[-2:]] == ["«redacted:new»\n"] * 2
 
 
 def test_a_kernel_started_anew_leaves_the_earlier_notebook_alone(tmp_path: Path) -> None:

@@ -25,15 +25,17 @@ def redactor_of_kernel() -> Redactor:
     return gate.redactor if gate is not None else Redactor()
 
 
-def install(record: RunRecord, notebook: str, *, by_hand: bool) -> None:
+def install(record: RunRecord, notebook: str, *, by_hand: bool, learn: Callable[[], None]) -> None:
     """Let everything that leaves this kernel pass its redactor, and write the cells into `record` when run by hand.
 
-    record: its redactor must be `redactor_of_kernel()`.
+    record: its redactor must be `redactor_of_kernel()`. learn: teaches it what is secret by now; called before and
+    after each cell, because a step may have made a password, or found the realm that a hash depends on.
     """
     gate = _gate()
     if gate is None:
         return
     hand = _hand_of(gate)
+    hand.learn = learn
     hand.follow(record, notebook) if by_hand else hand.let_go()
 
 
@@ -84,6 +86,7 @@ class _Hand:
         self._transcripts: list[Transcript] = []
         self._now: Transcript | None = None  # the one that cells are added to
         self.cell: Cell | None = None
+        self.learn: Callable[[], None] = _nothing_new
         self._info: Any = None  # IPython's own object for the cell that runs
         gate.hear = self._hear
         kernel.shell.events.register("pre_run_cell", self._begin)
@@ -108,6 +111,7 @@ class _Hand:
         self._now, self.cell = None, None
 
     def write_for_good(self, record: RunRecord) -> None:
+        self._learn()
         self._flush()
         for transcript in self._transcripts:
             if transcript.record.folder == record.folder:
@@ -116,6 +120,7 @@ class _Hand:
     # ------------------------------------------------------------ IPython's events
 
     def _begin(self, info: Any) -> None:
+        self._learn()
         if not info.store_history or self._now is None:
             return
         if self.cell is not None and self.cell.request == self._request():
@@ -155,6 +160,7 @@ class _Hand:
         cell, self.cell, self._info = self.cell, None, None
         if cell is None or self._now is None:
             return
+        self._learn()
         self._flush()
         cell.status, cell.reason = status, reason
         self._now.settle(cell)
@@ -173,6 +179,11 @@ class _Hand:
 
         _unless_sealed(transcript.record, write)
 
+    def _learn(self) -> None:
+        """Whoever needs a secret says why it cannot be read; a cell that needs none goes on."""
+        with contextlib.suppress(Exception):
+            self.learn()
+
     def _flush(self) -> None:
         """What was printed lies in ipykernel's buffers until it is flushed."""
         for stream in (sys.stdout, sys.stderr):
@@ -188,6 +199,10 @@ class _Hand:
 
     def _source(self) -> str:
         return str((self._parent().get("content") or {}).get("code", ""))
+
+
+def _nothing_new() -> None:
+    """Until a run is opened."""
 
 
 def _unless_sealed(record: RunRecord, write: Callable[[], None]) -> None:

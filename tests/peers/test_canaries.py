@@ -286,8 +286,9 @@ def kernel_of(stage: Stage, api: httpx.Client) -> Iterator[KernelByHand]:
     client.load_connection_file()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=60)
-        yield KernelByHand(None, client)  # type: ignore[arg-type]  # never interrupted
+        kernel = KernelByHand(None, client)  # type: ignore[arg-type]  # never interrupted
+        kernel.wait_until_it_answers()
+        yield kernel
     finally:
         client.stop_channels()
 

@@ -187,6 +187,7 @@ app.command()(cli_record.undo)
 app.command()(cli_record.drift)
 app.command()(cli_record.runs)
 app.command()(cli_record.seal)
+app.command()(cli_record.pack)
 app.add_typer(cli_sandbox.app, name="sandbox")
 
 if __name__ == "__main__":

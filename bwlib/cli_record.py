@@ -1,4 +1,4 @@
-"""bw-runbook undo, drift, seal, runs: what is done with records."""
+"""bw-runbook undo, drift, seal, pack, runs: what is done with records."""
 
 from __future__ import annotations
 
@@ -75,6 +75,18 @@ def seal(site_file: SiteFile) -> None:
     learn_secrets(settings, open_runs[-1])
     close_abandoned(open_runs[-1], target=settings.target)
     print(open_runs[-1].folder)
+
+
+def pack(
+    record: Record,
+    target: Annotated[
+        Path | None, typer.Option("--to", help="the zip to write; beside the record when left out")
+    ] = None,
+) -> None:
+    """A sealed record as one zip, to hand on: the same record gives the same bytes, and `verify` reads it."""
+    from bwlib.record.pack import pack as pack_record
+
+    print(pack_record(_folder_of("pack", record), target))
 
 
 def runs(

@@ -15,6 +15,7 @@ from bwlib.errors import SettingsError
 if TYPE_CHECKING:
     from bwlib.record.run_record import RunRecord
     from bwlib.runner.resume import Resumed
+    from bwlib.runner.run_site import RunResult
 
 
 def run_notebooks(
@@ -28,11 +29,14 @@ def run_notebooks(
 
     about: what the first line of the journal says besides, such as the run that this one resumes.
     """
+    from bwlib.record.logs import redacted_logs
     from bwlib.record.redact import Redactor
     from bwlib.run import learn_secrets, operator
     from bwlib.runner import run_site as runner
+    from bwlib.secret_references import refuse_values
     from bwlib.settings import load_settings
 
+    refuse_values(parameters, "start the run")
     path = site_file.absolute()
     settings = load_settings(path)
     chosen = tuple(notebooks or runner.GUIDE_NOTEBOOKS)
@@ -40,22 +44,31 @@ def run_notebooks(
     if parameters.get("mode") not in ("auto", "plan", "apply"):
         raise SettingsError("start the run", f"mode is {parameters.get('mode')!r}", "use auto, plan or apply")
     redactor = Redactor()
-    result = runner.run_site(
-        path,
-        settings.runs_dir,
-        notebooks=chosen,
-        parameters={**parameters, "site_file": str(path)},
-        redactor=redactor,
-        learn_secrets=lambda record: learn_secrets(settings, record),
-        tell=_print_json_line if as_json else _Printer(),
-        about=about,
-        facts={"site": settings.name, "target": settings.target, "operator": operator(), "mode": parameters["mode"]},
-    )
+    about_it = {"site": settings.name, "target": settings.target, "operator": operator(), "mode": parameters["mode"]}
+    with redacted_logs(redactor):
+        result = runner.run_site(
+            path,
+            settings.runs_dir,
+            notebooks=chosen,
+            parameters={**parameters, "site_file": str(path)},
+            redactor=redactor,
+            learn_secrets=lambda record: learn_secrets(settings, record),
+            tell=_print_json_line if as_json else _Printer(),
+            about=about,
+            facts=about_it,
+        )
+    _print_result(result, as_json)
+    raise typer.Exit(result.exit_code)
+
+
+def _print_result(result: RunResult, as_json: bool) -> None:
+    """The end of a run: what it came to, where its report is, and last, on stdout, its record."""
     if not result.sealed:
         talk(f"the record is not sealed: {result.why_not_sealed}")
     talk(f"status: {result.status}")
+    if (result.folder / "report.html").exists():
+        talk(f"report: {result.folder / 'report.html'}")
     print(json.dumps({"record": str(result.folder), "status": result.status}) if as_json else result.folder)
-    raise typer.Exit(result.exit_code)
 
 
 def resume(site_file: Path) -> Resumed:

@@ -344,9 +344,12 @@ class Run:
 
     def seal(self) -> Path:
         """Close this run's record and return its folder. In an unattended run the runner does it at the end."""
+        from bwlib.record import kernel
         from bwlib.record.closing import close
 
         if self._seal_here:
+            show.show_progress("writing the report and sealing the record")
+            kernel.write_transcripts(self.record)
             close(self.record, target=self.on.target)
             show.show_text("Record sealed", [str(self.record.folder)])
         else:

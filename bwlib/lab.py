@@ -29,6 +29,8 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 # The news popup asks jupyter.org, and its question covers a corner of the page.
 PAGE_CONFIG = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+# What is saved is redacted first.
+PRE_SAVE_HOOK = "bwlib.lab_hook.pre_save"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def running_lab(site_folder: Path, state: Path, variables: dict[str, str], *, br
     start = f"/lab/tree/{work_copy(site_folder).name}/00_start.ipynb"
     argv = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={site_folder}", f"--LabApp.default_url={start}"]
     argv += [f"--ServerApp.ip={HOST}", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    argv += [f"--FileContentsManager.pre_save_hook={PRE_SAVE_HOOK}"]  # here, where no other configuration wins over it
     argv += [f"--ServerApp.open_browser={browser}"] + (["--allow-root"] if os.geteuid() == 0 else [])
     log_file = state / "jupyterlab.log"
     with open(os.open(log_file, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as log:

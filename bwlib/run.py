@@ -5,20 +5,23 @@ A notebook opens with it; `bw-runbook run` does so too, through the notebooks.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import SecretStr
 
 from bwlib import secret_references
-from bwlib.errors import SettingsError
+from bwlib.errors import SecretUnavailable, SettingsError
 from bwlib.guide import Run
 from bwlib.live import live_surroundings
 from bwlib.models import Application, SipEvent
+from bwlib.record import kernel
 from bwlib.record.redact import Redactor
 from bwlib.record.run_record import RunRecord, join_or_start_run, latest_steps, write_into
 from bwlib.sandbox_pages import sandbox_pages
@@ -51,9 +54,15 @@ def open_run(site_file: str | Path | None = None, *, notebook: str, mode: str = 
     """
     if mode not in _MODES:
         raise SettingsError("open a run", f"mode is {mode!r}", f"use one of {', '.join(_MODES)}")
+    secret_references.refuse_values(overrides, "open a run")
     settings = load_settings(site_path(site_file), _dotted(overrides))
-    record = _open_record(settings, Redactor(), notebook)
+    redactor = kernel.redactor_of_kernel()
+    record = _open_record(settings, redactor, notebook)
+    by_hand, learn = RUN_FOLDER not in os.environ, partial(learn_secrets, settings, record)
+    kernel.install(record, notebook, by_hand=by_hand, learn=learn)
     run = run_on(settings, record, notebook=notebook, mode=cast(Mode, mode))
+    with contextlib.suppress(SecretUnavailable):  # whoever needs it says so; what can be read is known from here on
+        learn()
     record.journal.append(
         "notebook_opened",
         notebook=notebook,
@@ -186,7 +195,10 @@ def _open_record(settings: Settings, redactor: Redactor, notebook: str) -> RunRe
 
 
 def learn_secrets(settings: Settings, record: RunRecord) -> None:
-    """Teach a record's redactor every secret that this site has by now: the runner's half of what kernels learn."""
+    """Teach a record's redactor every secret that this site has by now.
+
+    Raises: SecretUnavailable for one that is there and cannot be read, once all others are known.
+    """
     read = _secret_reader(settings, record.redactor)
     references = [
         settings.sip_credential.password,
@@ -194,12 +206,10 @@ def learn_secrets(settings: Settings, record: RunRecord) -> None:
         settings.pbx.extension_secret,
         settings.application.callback_password,
     ]
-    if settings.target == "live":
-        references += [settings.bandwidth.client_secret, settings.pbx.ami_secret, settings.readback.token]
-    for reference in references:
-        if reference and not reference.startswith("prompt:") and secret_references.exists(reference, settings.folder):
-            read(reference)
-    _learn_hashes(settings, record, read)
+    for_live = [settings.bandwidth.client_secret, settings.pbx.ami_secret, settings.readback.token]
+    # The environment is there on the sandbox too, for a careless cell to show.
+    references += [one for one in for_live if settings.target == "live" or one.startswith("env:")]
+    unreadable = [fault for reference in references if (fault := _fault_in(reference, settings.folder, read))]
     if settings.target == "sandbox":
         from bwlib.sandbox import control
 
@@ -207,6 +217,19 @@ def learn_secrets(settings: Settings, record: RunRecord) -> None:
         sandbox = sandbox and _own_account(sandbox, settings)
         for name, secret in sandbox_secrets(sandbox) if sandbox else []:
             record.redactor.learn(name, secret)
+    if unreadable:
+        raise unreadable[0]
+    _learn_hashes(settings, record, read)
+
+
+def _fault_in(reference: str, folder: Path, read: Callable[[str], SecretStr]) -> SecretUnavailable | None:
+    """Read what a reference points to, if anything; what is wrong with it."""
+    try:
+        if reference and not reference.startswith("prompt:") and secret_references.exists(reference, folder):
+            read(reference)
+    except SecretUnavailable as error:
+        return error
+    return None
 
 
 def _learn_hashes(settings: Settings, record: RunRecord, read: Callable[[str], SecretStr]) -> None:

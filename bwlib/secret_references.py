@@ -15,6 +15,7 @@ import re
 import secrets
 import stat
 import warnings
+from collections.abc import Mapping
 from getpass import GetPassWarning, getpass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from pydantic import SecretStr
 from bwlib.errors import SecretUnavailable, SettingsError
 
 _REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|keyring:[^/\s]+/[^/\s]+|file:[^\x00-\x1f]+|prompt:[^\x00-\x1f]*")
+_SECRET_NAME = re.compile("pass|secret|token|key|hash", re.IGNORECASE)
 # Redaction cannot tell a very short or monotonous secret from ordinary text (a hash may hold 00000000).
 MINIMUM_LENGTH = 8
 MINIMUM_DIFFERENT = 4
@@ -31,6 +33,21 @@ MINIMUM_DIFFERENT = 4
 def is_reference(text: str) -> bool:
     """Say whether `text` is a secret reference (and not the secret itself)."""
     return bool(_REFERENCE.fullmatch(text))
+
+
+def refuse_values(answers: Mapping[str, object], attempted: str) -> None:
+    """Refuse an answer that is a secret by its name, and a value instead of a reference; the value is not repeated.
+
+    Raises: SettingsError.
+    """
+    for name, value in answers.items():
+        if _SECRET_NAME.search(name) and isinstance(value, str) and value and not is_reference(value):
+            raise SettingsError(
+                attempted,
+                f"{name} is given a value; by its name it is a secret, and a value would be written into files",
+                "give a reference instead: env:NAME, keyring:service/name, file:path or prompt:. "
+                "What was typed is in your shell's history: change that secret",
+            )
 
 
 def resolve(reference: str, base: Path) -> SecretStr:

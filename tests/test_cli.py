@@ -86,3 +86,14 @@ def test_a_closed_reader_is_no_traceback() -> None:
         f"{sys.executable} -m bwlib.cli --help | head -c 1", shell=True, capture_output=True, text=True, check=False
     )
     assert "Traceback" not in done.stderr
+
+
+def test_a_secret_typed_as_a_parameter_is_refused_before_anything_is_run_and_not_repeated(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text('name = "my-site"\n')
+    done = bw_runbook("run", str(site), "-p", "sip_password=correct-horse-battery")
+    assert done.returncode == 6
+    assert "sip_password is given a value" in done.stderr
+    assert "file:path" in done.stderr
+    assert "correct-horse" not in done.stdout + done.stderr
+    assert not (tmp_path / "runs").exists()

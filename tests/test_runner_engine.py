@@ -16,6 +16,7 @@ from papermill.engines import papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import execute_notebook
 
+from bwlib.errors import SettingsError
 from bwlib.record.redact import redactor_for
 from bwlib.runner import engine
 from bwlib.runner.engine import RecordingEngine, stopped_at
@@ -200,3 +201,49 @@ def test_a_temporary_folder_too_deep_for_sockets_means_tcp(tmp_path: Path, monke
     ran = Ran(tmp_path, TRANSPORT)
     assert printed(ran.notebook).startswith("tcp")
     assert statuses(ran.notebook) == ["passed"]
+
+
+# ---------------------------------------------------------------- the notebook as a whole
+
+
+def test_what_is_executed_is_not_what_is_redacted(tmp_path: Path) -> None:
+    """A source may hold what counts as a secret: it runs as it is, and is written masked."""
+    redactor = redactor_for([("file:sip", SECRET)])
+    ran = Ran(tmp_path, f"x = '{SECRET}'; print(len(x))", redact=redactor.value)
+    assert printed(ran.notebook) == f"{len(SECRET)}\n"
+    assert redactor.findings(ran.path.read_bytes()) == []
+
+
+WIDGET = f"{HALVES}\nimport ipywidgets; w = ipywidgets.Password(value=S); w"
+
+
+def test_widget_values_are_masked_in_the_metadata(tmp_path: Path) -> None:
+    redactor = redactor_for([("file:sip", SECRET)])
+    ran = Ran(tmp_path, WIDGET, redact=redactor.value)
+    assert "«redacted:file:sip»" in json.dumps(ran.notebook.metadata.widgets, ensure_ascii=False)
+    assert redactor.findings(ran.path.read_bytes()) == []
+    bare = Ran(tmp_path / "bare", WIDGET)
+    assert redactor.findings(bare.path.read_bytes()) == ["file:sip"]
+
+
+def test_the_exception_that_papermill_raises_says_no_secret(tmp_path: Path) -> None:
+    redactor = redactor_for([("file:sip", SECRET)])
+    ran = Ran(tmp_path, f"{HALVES}\nraise ValueError(S)", redact=redactor.value)
+    assert "«redacted:file:sip»" in str(ran.raised)
+    assert redactor.findings(str(ran.raised)) == []
+
+
+def test_a_log_of_the_outputs_says_no_secret(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    redactor = redactor_for([("file:sip", SECRET)])
+    caplog.set_level("INFO")
+    Ran(tmp_path, f"{HALVES}\nprint('it is', S)", redact=redactor.value, log_output=True)
+    assert "it is «redacted:file:sip»" in caplog.text
+    assert redactor.findings(caplog.text) == []
+
+
+def test_a_parameter_that_is_a_secret_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="sip_password is given a value") as caught:
+        Ran(tmp_path, "x = 1", parameters={"sip_password": SECRET})
+    assert SECRET not in str(caught.value)
+    assert not (tmp_path / "out.ipynb").exists()
+    Ran(tmp_path, "x = 1", parameters={"sip_password": "env:SIP", "make_secrets": True})

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from bwlib import secret_references
 from bwlib.errors import SecretUnavailable, SettingsError
-from bwlib.secret_references import check_writable, exists, is_reference, resolve, store, store_new
+from bwlib.secret_references import check_writable, exists, is_reference, refuse_values, resolve, store, store_new
 
 SECRET = "correct-horse-battery"
 
@@ -322,3 +322,25 @@ def test_a_folder_that_cannot_be_made_is_said_before_there_is_a_secret(tmp_path:
         check_writable("file:secrets/x", tmp_path)
     check_writable("file:x", tmp_path)
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("name", ["password", "ami_secret", "API_TOKEN", "ssh_key", "hash1b", "passphrase"])
+def test_a_value_in_the_place_of_a_reference_is_refused_by_its_name_and_not_repeated(name: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        refuse_values({"dial": "+1", name: "correct-horse-battery"}, "open a run")
+    assert caught.value.came_back.startswith(f"{name} is given a value")
+    assert "env:NAME" in caught.value.do_next
+    assert "correct-horse" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["env:X", "file:secrets/x", "keyring:a/b", "prompt:", "", None, True, 5])
+def test_references_and_what_is_no_text_pass(value: object) -> None:
+    refuse_values({"sip_password": value, "make_secrets": False, "realm_name": "x"}, "open a run")
+
+
+def test_a_run_is_not_opened_with_a_secret_as_its_parameter(tmp_path: Path) -> None:
+    from bwlib.run import open_run
+
+    with pytest.raises(SettingsError, match="sip_credential_password is given a value"):
+        open_run(tmp_path / "site.toml", notebook="one", sip_credential_password="correct-horse-battery")
+    assert list(tmp_path.iterdir()) == []

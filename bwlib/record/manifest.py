@@ -23,6 +23,7 @@ from bwlib.errors import RecordError
 from bwlib.record.files import Contents, contents, remove_empty_folders
 from bwlib.record.journal import MANIFEST, chain_faults, read_lines, utc_now
 from bwlib.record.run_record import RunRecord, run_folders
+from bwlib.record.scan import scan_folder
 from bwlib.record.signature import NAMESPACE, SigningKey, sign
 from bwlib.record.signers import signing_key, trust_own
 from bwlib.record.strict_json import read_json
@@ -251,16 +252,13 @@ def _refuse_odd(record: RunRecord) -> None:
 
 
 def _refuse_secrets(record: RunRecord) -> None:
-    for path in sorted(record.folder.rglob("*")):
-        if not path.is_file():
-            continue
-        found = record.redactor.findings(path.read_bytes())
-        if found:
-            raise RecordError(
-                f"seal {record.folder}",
-                f"{path.relative_to(record.folder)} holds a secret: {', '.join(found)}",
-                "find out how it got there; the run stays unsealed",
-            )
+    hits = scan_folder(record.folder, record.redactor)
+    if hits:
+        raise RecordError(
+            f"seal {record.folder}",
+            "; ".join(map(str, hits)),
+            "find out how it got there; the run stays unsealed",
+        )
 
 
 def _previous(folder: Path) -> dict[str, Any] | None:

@@ -3,6 +3,10 @@
 Stock papermill marks every pending cell `completed` when a run ends, also when the kernel never started or died. Here
 each cell has our own status, in the notebook's metadata (`bw.status`) and, when a journal is given, in the journal
 before and after it ran: pending, running, passed, failed, died, timed_out, skipped.
+
+A parameter that is a secret by its name is refused before anything is written, because stock papermill writes it into
+the notebook twice. Secrets of outputs are the redactor's: the runner gives one; by hand (`papermill --engine bw`) it is
+the kernel's own, in `bwlib.record.gate`.
 """
 
 from __future__ import annotations
@@ -18,6 +22,9 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat.notebooknode import from_dict
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager
+
+from bwlib.record.notebook import redact_content, redact_notebook
+from bwlib.secret_references import refuse_values
 
 # Generous for a notebook that waits for a realm and two calls; never "for ever".
 START_TIMEOUT_S = 60
@@ -41,6 +48,7 @@ def _as_it_is(value: Any) -> Any:
 class TruthfulManager(NotebookExecutionManager):  # type: ignore[misc]  # papermill has no types
     """papermill's manager without its kindness: a cell that did not finish is never called completed."""
 
+    nb: Any
     on_cell: OnCell = staticmethod(_ignore)
     redact: Callable[[Any], Any] = staticmethod(_as_it_is)
 
@@ -56,11 +64,19 @@ class TruthfulManager(NotebookExecutionManager):  # type: ignore[misc]  # paperm
             self.on_cell(index, status, reason)
 
     def save(self, **kwargs: Any) -> None:
-        """Every way to the disk leads through here, papermill's autosave in the middle of a cell too."""
-        for cell in self.nb.cells:
-            if cell.get("outputs"):
-                cell.outputs = from_dict(self.redact(cell.outputs))  # type: ignore[no-untyped-call]
-        super().save(**kwargs)
+        """Every way to the disk leads through here, papermill's autosave in the middle of a cell too.
+
+        What is written is redacted as a whole; what is executed stays as it is until the end.
+        """
+        executed = self.nb
+        self.nb = self._redacted()
+        try:
+            super().save(**kwargs)
+        finally:
+            self.nb = executed
+
+    def _redacted(self) -> Any:
+        return from_dict(redact_notebook(self.nb, self.redact))  # type: ignore[no-untyped-call]
 
     def notebook_complete(self, **kwargs: Any) -> None:
         unfinished = [cell for cell in self.nb.cells if cell.metadata["bw"]["status"] not in ("passed", "skipped")]
@@ -70,6 +86,7 @@ class TruthfulManager(NotebookExecutionManager):  # type: ignore[misc]  # paperm
             cell.metadata.papermill["status"] = self.PENDING if status == "pending" else self.FAILED
         if unfinished:
             self.nb.metadata.papermill["exception"] = True
+        self.nb = self._redacted()  # papermill takes the text of its exception from here, and writes once more
         self.save()
 
 
@@ -89,6 +106,9 @@ class RecordingClient(PapermillNotebookClient):  # type: ignore[misc]
         if len(os.fsencode(self._sockets)) <= _SOCKET_PATH:  # else TCP: a path too long for a socket
             manager.transport, manager.ip = "ipc", self._sockets
         return manager
+
+    def log_output_message(self, output: Any) -> None:
+        super().log_output_message(from_dict(redact_content(output, self.nb_man.redact)))  # type: ignore[no-untyped-call]
 
     def papermill_execute_cells(self) -> None:
         for index, cell in enumerate(self.nb.cells):
@@ -143,6 +163,7 @@ class RecordingEngine(Engine):  # type: ignore[misc]
         autosave_cell_every: int = 30,
         **kwargs: Any,
     ) -> Any:
+        refuse_values(nb.metadata.papermill.get("parameters", {}), "execute a notebook")
         manager = TruthfulManager(
             nb,
             output_path=output_path,

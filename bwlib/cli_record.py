@@ -79,9 +79,7 @@ def seal(site_file: SiteFile) -> None:
 
 def pack(
     record: Record,
-    target: Annotated[
-        Path | None, typer.Option("--to", help="the zip to write; beside the record when left out")
-    ] = None,
+    target: Annotated[Path | None, typer.Option("--to", help="the zip; beside the record when left out")] = None,
 ) -> None:
     """A sealed record as one zip, to hand on: the same record gives the same bytes, and `verify` reads it."""
     from bwlib.record.pack import pack as pack_record

@@ -20,7 +20,7 @@ _OTHER_SCHEME = re.compile(r"^(\s*)(?!digest\b)(\S+)(\s+)\S.*", re.IGNORECASE | 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
-MASK = '"***"'
+MASK = '"«redacted»"'
 LEFT_PX, LANE_PX, RIGHT_PX = 160, 300, 110  # middle of the first lane, from lane to lane, right of the last
 TOP_PX, ROW_PX, BOTTOM_PX = 84, 32, 42
 LABEL_LETTERS, NAME_LETTERS = 44, 26

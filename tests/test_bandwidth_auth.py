@@ -203,7 +203,7 @@ def test_the_token_exchange_reaches_the_hook_without_its_secrets() -> None:
     bandwidth.get()
     token_exchange, request_exchange = bandwidth.exchanges
     assert (token_exchange.url, token_exchange.status) == (TOKEN_URL, 200)
-    assert request_exchange.request_headers["authorization"] == "Bearer [redacted]"
+    assert request_exchange.request_headers["authorization"] == "Bearer «redacted»"
     shown = repr(bandwidth.exchanges[0])
     assert "token.1.x" not in shown
     assert SECRET not in shown

@@ -280,12 +280,12 @@ def test_secrets_are_masked_wherever_they_stand(text: str) -> None:
     for secret in (HASH1, HASH1.upper()):
         masked = wire.mask_secrets(text.format(secret))
         assert secret not in masked
-        assert "[redacted]" in masked
+        assert "«redacted»" in masked
 
 
 def test_masking_leaves_the_rest_alone() -> None:
     body = "<Realm><Id>1103</Id><Hash1>x</Hash1><Status>ACTIVE</Status></Realm>"
-    assert wire.mask_secrets(body) == "<Realm><Id>1103</Id><Hash1>[redacted]</Hash1><Status>ACTIVE</Status></Realm>"
+    assert wire.mask_secrets(body) == "<Realm><Id>1103</Id><Hash1>«redacted»</Hash1><Status>ACTIVE</Status></Realm>"
     assert wire.mask_secrets("93de2206-9669-4e07-948d-329f4b722ee2") == "93de2206-9669-4e07-948d-329f4b722ee2"
 
 

@@ -239,7 +239,7 @@ def _masked_headers(headers: httpx.Headers) -> dict[str, str]:
     masked = dict(headers.items())
     for name in SECRET_HEADERS & masked.keys():
         scheme = masked[name].partition(" ")[0] if name.endswith("authorization") else ""
-        masked[name] = f"{scheme} [redacted]".strip()
+        masked[name] = f"{scheme} «redacted»".strip()
     return masked
 
 

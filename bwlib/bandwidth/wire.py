@@ -84,9 +84,9 @@ def hash1b(username: str, realm_fqdn: str, password: SecretStr) -> SecretStr:
 
 def mask_secrets(text: str) -> str:
     """The text with passwords, tokens and hashes masked, also when an error text echoes a bare hash."""
-    text = _SECRET_ELEMENT.sub(r"\1[redacted]", text)
-    text = _SECRET_MEMBER.sub(r'\1"[redacted]"', text)
-    return _HA1_SHAPED.sub("[redacted]", text)
+    text = _SECRET_ELEMENT.sub(r"\1«redacted»", text)
+    text = _SECRET_MEMBER.sub(r'\1"«redacted»"', text)
+    return _HA1_SHAPED.sub("«redacted»", text)
 
 
 # ---------------------------------------------------------------- XML out

@@ -24,7 +24,7 @@ _OTHER_SCHEME = re.compile(r"^(\s*)(?!digest\b)(\S+)(\s+)\S.*", re.IGNORECASE | 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
-MASK = '"***"'
+MASK = '"«redacted»"'
 TOP_PX, BOTTOM_PX = 84, 42
 PAUSE_MS = 1000  # a silence longer than this gets a row of its own
 INK, QUIET, LINE = "#1f2328", "#57606a", "#c9d1d9"

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from bwlib import cli_record, cli_run, cli_sandbox
+from bwlib import cli_record, cli_run, cli_sandbox, cli_sheet
 from bwlib.cli_output import AsJson, AsJsonLines, Parameters, SiteFile, talk
 from bwlib.cli_run import pairs, run_notebooks
 from bwlib.errors import BwlibError, SettingsError
@@ -182,6 +182,7 @@ def readback(context: typer.Context) -> None:
     raise typer.Exit(readback_main(context.args))
 
 
+app.command()(cli_sheet.sheet)
 app.command()(cli_record.undo)
 app.command()(cli_record.seal)
 app.add_typer(cli_sandbox.app, name="sandbox")

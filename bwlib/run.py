@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -76,6 +78,24 @@ def open_run(site_file: str | Path | None = None, *, notebook: str, mode: str = 
     )
     show.show_banner(settings.target, surroundings.account_id, settings.name, mode, str(record.folder))
     return run
+
+
+@contextmanager
+def open_to_look(site_file: str | Path | None = None) -> Iterator[Run]:
+    """A run that only reads, for a command that prints what it finds: mode plan, and no record of the site's.
+
+    What it reads goes into a record in a temporary folder, which is gone with the block: nothing was done that
+    evidence could be of. On the sandbox it starts one when none is running, as every command does.
+    Raises: SettingsError and SecretUnavailable before anything is sent.
+    """
+    settings = load_settings(site_path(site_file))
+    redactor = Redactor()
+    secret = _secret_reader(settings, redactor)
+    build = live_surroundings if settings.target == "live" else _on_sandbox
+    with tempfile.TemporaryDirectory(prefix="bw-runbook-") as folder:
+        record = RunRecord(Path(folder), redactor)
+        surroundings = build(settings, record, secret)
+        yield Run(settings, surroundings, record, notebook="", mode="plan", secret=secret, seal_here=False)
 
 
 def site_path(site_file: str | Path | None) -> Path:

@@ -10,10 +10,11 @@ a name with a quote, bracket, semicolon or $ is refused. What it lets through an
 
 from __future__ import annotations
 
+import re
 import shlex
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,13 @@ __all__ = ["PRODUCTS", "Kept", "product", "settings_sheet"]
 _TEMPLATES = Path(__file__).with_name("sheets")
 # RFC 3551's names, and those of Cisco IOS, for what Asterisk calls by its own.
 _RTP_NAMES = {"ulaw": "PCMU", "alaw": "PCMA", "g722": "G722", "g729": "G729", "gsm": "GSM", "opus": "OPUS"}
+_LAWS = {"ulaw": "G.711 u-law", "alaw": "G.711 a-law"}
 _IOS_NAMES = {"ulaw": "g711ulaw", "alaw": "g711alaw", "g722": "g722-64", "g729": "g729r8"}
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Where the secrets are kept: the references of the site file (env:, keyring:, file:, prompt:), or "" if unknown."""
+    """Where the secrets are kept: references of the site file (env:, keyring:, file:, prompt:), or "" if unknown."""
 
     sip_password: str = ""
     extension_secret: str = ""
@@ -61,7 +63,11 @@ class _Number:
 
 
 def settings_sheet(
-    pbx: str, trunk: Trunk, route: OutboundRoute, extension: Extension, kept: Kept = Kept()  # noqa: B008  frozen
+    pbx: str,
+    trunk: Trunk,
+    route: OutboundRoute,
+    extension: Extension,
+    kept: Kept = Kept(),
 ) -> str:
     """The sheet for one of PRODUCTS: where each value goes, in the vendor's words. Holds no secret.
 
@@ -97,12 +103,11 @@ def _render(values: dict[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    templates.filters["wrap"] = _wrap
     return templates.get_template("_sheet.txt").render(values)
 
 
-def _values(
-    row: Product, trunk: Trunk, route: OutboundRoute, extension: Extension, kept: Kept
-) -> dict[str, Any]:
+def _values(row: Product, trunk: Trunk, route: OutboundRoute, extension: Extension, kept: Kept) -> dict[str, Any]:
     """What the templates may use."""
     hidden = SecretStr("x")
     return {
@@ -117,12 +122,11 @@ def _values(
         "dtmf": "RFC 4733 (also called RFC 2833)" if trunk.dtmf == "rfc4733" else trunk.dtmf,
         "rtp_codecs": [_RTP_NAMES.get(codec, codec) for codec in trunk.codecs],
         "ios_codecs": [_IOS_NAMES.get(codec, codec) for codec in trunk.codecs],
-        "password_at": _place("SIP password", kept.sip_password),
-        "phone_secret_at": _place("extension's secret", kept.extension_secret),
-        "secret_words": f"It is {_kept_in('SIP password', kept.sip_password)}; this sheet does not hold it.",
+        "codec_laws": [_LAWS.get(codec, codec) for codec in trunk.codecs],
+        "the_password": f"the SIP password, {_kept_in(kept.sip_password)}",
+        "the_phone_secret": f"the extension's secret, {_kept_in(kept.extension_secret)}",
         **_route_rows(route),
         "rows": _table,
-        "ios_network": _ios_network,
         "ha1_command": lambda file, before="", after="": _ha1_command(trunk, kept.sip_password, file, before, after),
         "pjsip": asterisk_text.mask_secrets(
             asterisk_text.trunk_pjsip(replace(trunk, password=hidden))
@@ -132,7 +136,9 @@ def _values(
         "dialplan": "\n".join(
             [
                 asterisk_text.HEAD_DIALPLAN,
-                asterisk_text.inbound_dialplan({trunk.name: trunk.inbound_extension} if trunk.inbound_extension else {}),
+                asterisk_text.inbound_dialplan(
+                    {trunk.name: trunk.inbound_extension} if trunk.inbound_extension else {}
+                ),
                 asterisk_text.route_dialplan(route),
             ]
         ),
@@ -167,32 +173,29 @@ def _route_rows(route: OutboundRoute) -> dict[str, list[tuple[str, ...]]]:
     }
 
 
-def _ios_network(address: str) -> str:
-    """An address, or a network as Cisco IOS writes it: with its mask."""
-    network = IPv4Network(address)
-    return address if network.prefixlen == 32 else f"{network.network_address} {network.netmask}"
-
-
 def _table(pairs: Sequence[tuple[str, ...]]) -> str:
     """Label and value in two columns; a third entry is the mark. A pair without a value is left out."""
     said = [pair for pair in pairs if pair[1]]
     width = max(len(pair[0]) for pair in said)
-    return "\n".join(
-        f"{pair[0]:<{width}}  {pair[1]}" + (f"  [{pair[2]}]" if len(pair) > 2 else "") for pair in said
-    )
+    return "\n".join(f"{pair[0]:<{width}}  {pair[1]}" + (f"  [{pair[2]}]" if len(pair) > 2 else "") for pair in said)
 
 
-def _place(what: str, reference: str) -> str:
-    """For the value column of a secret."""
-    return f"(the {what}, {_kept_in(what, reference)})"
-
-
-def _kept_in(what: str, reference: str) -> str:
+def _kept_in(reference: str) -> str:
     return f"kept in {reference}" if reference else "kept where the site file says"
 
 
+def _wrap(text: str) -> str:
+    """Prose at a width that a terminal has; each line that comes in is a paragraph or an item of a list."""
+    lines = []
+    for line in text.splitlines():
+        marker = re.match(r"(?:- |[A-Z][.] )?", line)
+        indent = " " * len(marker[0] if marker else "")
+        lines += textwrap.wrap(line, 110, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join([*lines, ""])
+
+
 def _ha1_command(trunk: Trunk, reference: str, file: str, before: str, after: str) -> str:
-    """Bash that writes HA1 into `file`: only builtins see the password, so that `ps` never does. md5sum reads a pipe."""
+    """Bash that writes HA1 into `file`. Only builtins see the password, and md5sum a pipe, so that `ps` never does."""
     kind, _, rest = reference.partition(":")
     if kind == "file":
         read = f"IFS= read -r p < {shlex.quote(rest)}"
@@ -205,6 +208,7 @@ def _ha1_command(trunk: Trunk, reference: str, file: str, before: str, after: st
         [
             f"( umask 077; {read}",
             f'  ha1="$(printf %s "{trunk.username}:{trunk.server}:$p" | md5sum | cut -c1-32)"',
-            f"  printf {shlex.quote(text + chr(92) + 'n')} \"$ha1\" > {file} )",
+            f'  printf {shlex.quote(text + chr(92) + "n")} "$ha1" \\',
+            f"    > {file} )",
         ]
     )

@@ -14,8 +14,8 @@ _SETS = {"X": "[0-9]", "Z": "[1-9]", "N": "[2-9]"}
 def regex(pattern: str) -> str:
     """As a regular expression that POSIX and Perl read alike, without ^ and $: runs as {n}."""
     parts: list[tuple[str, int]] = []
-    for token in _tokens(pattern):
-        part = _SETS.get(token, "[+]" if token == "+" else token)
+    for element in _elements(pattern):
+        part = "[+]" if element == "+" else _SETS.get(element, element)
         if parts and parts[-1][0] == part:
             parts[-1] = (part, parts[-1][1] + 1)
         else:
@@ -25,13 +25,13 @@ def regex(pattern: str) -> str:
 
 def ios(pattern: str) -> str:
     """As Cisco IOS writes a destination pattern: . is any digit, a + may stand in front."""
-    return "".join({"X": "."}.get(token, _SETS.get(token, token)) for token in _tokens(pattern))
+    return "".join("." if element == "X" else _SETS.get(element, element) for element in _elements(pattern))
 
 
 def length(pattern: str) -> int:
     """How many characters are dialled."""
-    return len(_tokens(pattern))
+    return len(_elements(pattern))
 
 
-def _tokens(pattern: str) -> list[str]:
+def _elements(pattern: str) -> list[str]:
     return re.findall(r"\[[^]]*\]|.", pattern)

@@ -40,8 +40,14 @@ _ROWS = (
         "[doc] developer.signalwire.com, Sofia Gateway Authentication Params; lines marked [mem] are not from there",
         xml=True,
     ),
-    Product("kamailio", "Kamailio", "[ran] calls both ways, heard, with these lines on Kamailio 5.6.3, HA1 and password"),
-    Product("opensips", "OpenSIPS 3.x", "[doc] opensips.org, modules uac, uac_auth; lines marked [mem] are not from there"),
+    Product(
+        "kamailio", "Kamailio", "[ran] calls both ways, heard, with these lines on Kamailio 5.6.3, HA1 and password"
+    ),
+    Product(
+        "opensips",
+        "OpenSIPS 3.x",
+        "[doc] opensips.org, modules uac and uac_auth; lines marked [mem] are not from there, and no OpenSIPS loaded any",
+    ),
     Product(
         "cube",
         "Cisco CUBE (IOS XE)",
@@ -51,7 +57,7 @@ _ROWS = (
     Product(
         "3cx",
         "3CX",
-        "[doc] 3cx.com, SIP trunk registration and authentication; [mem] the other labels",
+        "[doc] 3cx.com, sip-trunk-registration-authentication and -options; lines marked [mem] are not from there",
         authenticates=False,
     ),
     Product(
@@ -60,7 +66,9 @@ _ROWS = (
         "[doc] help.yeastar.com, P-Series, SIP trunk settings; lines marked [mem] are not from there",
         authenticates=False,
     ),
-    Product("grandstream", "Grandstream UCM6300", "[mem] all of it: no manual that could be read shows these pages"),
+    Product(
+        "grandstream", "Grandstream UCM6300", "[doc] the menu path: docs.didlogic.com, CloudUCM; [mem] all the rest"
+    ),
     Product(
         "issabel",
         "Issabel (chan_sip trunk)",

@@ -199,7 +199,10 @@ def test_a_wrong_password_is_our_failure_and_not_the_phones(site: ReadbackSite, 
     sheet = sheet_for(site)
     file = secret_file(tmp_path, sheet, "HA1", "not-the-password")
     secret = EXTENSION_SECRET.get_secret_value()
-    with Kamailio(tmp_path, sheet, file, secret) as kamailio, Phone(kamailio.address, EXTENSION, EXTENSION_SECRET) as phone:
+    with (
+        Kamailio(tmp_path, sheet, file, secret) as kamailio,
+        Phone(kamailio.address, EXTENSION, EXTENSION_SECRET) as phone,
+    ):
         phone.register()
         with pytest.raises(NotAsExpected, match="403"):
             phone.dial("9195550123")
@@ -214,7 +217,9 @@ def test_the_password_is_on_no_command_line_while_ha1_is_made(site: ReadbackSite
     programs.mkdir()
     for name in ("md5sum", "cut"):
         spy = programs / name
-        spy.write_text(f'#!/bin/bash\necho "$0 $*" >> {tmp_path}/seen\nenv >> {tmp_path}/seen\nexec {shutil.which(name)} "$@"\n')
+        spy.write_text(
+            f'#!/bin/bash\necho "$0 $*" >> {tmp_path}/seen\nenv >> {tmp_path}/seen\nexec {shutil.which(name)} "$@"\n'
+        )
         spy.chmod(0o700)
     environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
     subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, check=True)

@@ -25,7 +25,7 @@ def bw_runbook(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command() -> None:
     done = bw_runbook("--help")
     assert done.returncode == 0
-    for command in ("demo", "lab", "run", "undo", "seal", "doctor", "readback", "sandbox"):
+    for command in ("demo", "lab", "run", "sheet", "undo", "seal", "doctor", "readback", "sandbox"):
         assert command in done.stdout
 
 

@@ -46,7 +46,7 @@ _ROWS = (
     Product(
         "opensips",
         "OpenSIPS 3.x",
-        "[doc] opensips.org, modules uac and uac_auth; lines marked [mem] are not from there, and no OpenSIPS loaded any",
+        "[doc] opensips.org, modules uac and uac_auth; lines marked [mem] are not from there; none was loaded",
     ),
     Product(
         "cube",

@@ -18,6 +18,7 @@ from sheet_text import snippets
 
 HOST = loopback(4)
 SECRET_FILE = "/etc/kamailio/bandwidth-secret.cfg"
+KEPT_IN = "file:secrets/sip password"
 
 _SCRIPT = """\
 #!KAMAILIO
@@ -86,6 +87,21 @@ route[AUTH] {{
 }}
 {routes}
 """
+
+
+def secret_file(folder: Path, sheet: str, password: str, kind: str = "HA1") -> Path:
+    """The file that the sheet tells a person to make, made as it says: by its own bash line, or by typing."""
+    file, kept = folder / "secret.cfg", folder / KEPT_IN.removeprefix("file:")
+    kept.parent.mkdir()
+    kept.write_text(password + "\n")
+    if kind == "HA1":
+        command = snippets(sheet)["bash: HA1"].replace(SECRET_FILE, str(file))
+        subprocess.run(["bash", "-c", command], cwd=folder, check=True, capture_output=True)
+        assert file.stat().st_mode & 0o777 == 0o600
+    else:
+        text = snippets(sheet)[f"{SECRET_FILE}: password"]
+        file.write_text(text.replace("(the SIP password)", password))
+    return file
 
 
 def script(sheet: str, port: int, secret_file: Path, phone_secret: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kamailio_peer import SECRET_FILE, Kamailio
+from kamailio_peer import KEPT_IN, SECRET_FILE, Kamailio, secret_file
 from peers import loopback, program
 from pydantic import SecretStr
 from readback_site import EXTENSION, EXTENSION_SECRET, USER, ReadbackSite, start
@@ -59,22 +59,7 @@ def sheet_for(site: ReadbackSite, password: str = PASSWORD) -> str:
     )
     route = OutboundRoute("bandwidth-out", DIAL_PATTERN, PREPEND, "bandwidth", site.number)
     extension = Extension(EXTENSION, EXTENSION_SECRET, "bandwidth-out", "Front desk")
-    return settings_sheet("kamailio", trunk, route, extension, Kept("file:secrets/sip password"))
-
-
-def secret_file(folder: Path, sheet: str, kind: str, password: str = PASSWORD) -> Path:
-    """The file that the sheet tells a person to make, made as it says: by its own bash line, or by typing."""
-    file = folder / "secret.cfg"
-    (folder / "secrets").mkdir()
-    (folder / "secrets" / "sip password").write_text(password + "\n")
-    if kind == "HA1":
-        command = snippets(sheet)["bash: HA1"].replace(SECRET_FILE, str(file))
-        subprocess.run(["bash", "-c", command], cwd=folder, check=True, capture_output=True)
-        assert file.stat().st_mode & 0o777 == 0o600
-    else:
-        text = snippets(sheet)[f"{SECRET_FILE}: password"]
-        file.write_text(text.replace("(the SIP password)", password))
-    return file
+    return settings_sheet("kamailio", trunk, route, extension, Kept(KEPT_IN))
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -82,7 +67,7 @@ def kamailio(
     site: ReadbackSite, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Kamailio]:
     sheet, folder = sheet_for(site), tmp_path_factory.mktemp("kamailio")
-    file = secret_file(folder, sheet, request.param)
+    file = secret_file(folder, sheet, PASSWORD, request.param)
     with Kamailio(folder, sheet, file, EXTENSION_SECRET.get_secret_value()) as running:
         yield running
 
@@ -197,7 +182,7 @@ def test_a_stranger_is_asked_for_a_password(kamailio: Kamailio, user: str) -> No
 
 def test_a_wrong_password_is_our_failure_and_not_the_phones(site: ReadbackSite, tmp_path: Path) -> None:
     sheet = sheet_for(site)
-    file = secret_file(tmp_path, sheet, "HA1", "not-the-password")
+    file = secret_file(tmp_path, sheet, "not-the-password")
     secret = EXTENSION_SECRET.get_secret_value()
     with (
         Kamailio(tmp_path, sheet, file, secret) as kamailio,

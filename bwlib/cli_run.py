@@ -41,8 +41,7 @@ def run_notebooks(
     settings = load_settings(path)
     chosen = tuple(notebooks or runner.GUIDE_NOTEBOOKS)
     runner.check_parameters(list(parameters), chosen)
-    if parameters.get("mode") not in ("auto", "plan", "apply"):
-        raise SettingsError("start the run", f"mode is {parameters.get('mode')!r}", "use auto, plan or apply")
+    _check_values(parameters)
     redactor = Redactor()
     about_it = {"site": settings.name, "target": settings.target, "operator": operator(), "mode": parameters["mode"]}
     with redacted_logs(redactor):
@@ -69,6 +68,15 @@ def _print_result(result: RunResult, as_json: bool) -> None:
     if (result.folder / "report.html").exists():
         talk(f"report: {result.folder / 'report.html'}")
     print(json.dumps({"record": str(result.folder), "status": result.status}) if as_json else result.folder)
+
+
+def _check_values(parameters: Mapping[str, object]) -> None:
+    """Refuse now what a notebook would refuse only when its turn comes."""
+    from bwlib.pbx.products import product
+
+    if parameters.get("mode") not in ("auto", "plan", "apply"):
+        raise SettingsError("start the run", f"mode is {parameters.get('mode')!r}", "use auto, plan or apply")
+    product(str(parameters.get("pbx_sheet", "any")))
 
 
 def resume(site_file: Path) -> Resumed:

@@ -18,7 +18,7 @@ from bwlib.models import Application, Extension, InboundSipUri, OutboundRoute, O
 from bwlib.record.run_record import RunRecord
 from bwlib.settings import Mode, Road, Settings
 from bwlib.surroundings import Surroundings
-from bwlib.wanted import found_application, learn_ha1, wanted_extension, wanted_route, wanted_trunk
+from bwlib.wanted import found_application, kept_secrets, learn_ha1, wanted_extension, wanted_route, wanted_trunk
 from bwlib.widgets import show
 
 if TYPE_CHECKING:
@@ -205,19 +205,20 @@ class Run:
 
     # ------------------------------------------------------------ guide step 3
 
-    def settings_sheet(self) -> None:
-        """Trunk, route and extension as a sheet to type in by hand, for any PBX. Secrets are named, not shown."""
-        from bwlib.pbx.by_hand import settings_sheet
+    def settings_sheet(self, pbx: str = "any") -> None:
+        """Trunk, route and extension as a sheet to type in by hand, in a PBX's words. Secrets are named, not shown."""
+        from bwlib.pbx.by_hand import product, settings_sheet
 
+        product(pbx)
         sheets: list[str] = []
 
         def write() -> Outcome[dict[str, str]]:
             trunk, route = wanted_trunk(self), wanted_route(self)
             if trunk is None or route is None:
                 return self.missing(SHEET, self._entrance(), "20_sip_credentials")
-            sheets.append(settings_sheet("any", trunk, route, wanted_extension(self)))
+            sheets.append(settings_sheet(pbx, trunk, route, wanted_extension(self), kept_secrets(self)))
             self.record.write_text("settings_sheet.txt", sheets[0])
-            return Outcome("passed", SHEET, {"in the record": "settings_sheet.txt"})
+            return Outcome("passed", SHEET, {"PBX": pbx, "in the record": "settings_sheet.txt"})
 
         self.step("settings_sheet", write, write)
         for sheet in sheets:

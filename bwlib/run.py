@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -89,6 +91,19 @@ def run_on(settings: Settings, record: RunRecord, *, notebook: str, mode: Mode) 
         operator=operator(),
         seal_here=RUN_FOLDER not in os.environ,
     )
+
+
+@contextmanager
+def open_to_look(site_file: str | Path | None = None) -> Iterator[Run]:
+    """A run that only reads, for a command that prints what it finds: mode plan, and no record of the site's.
+
+    What it reads goes into a record in a temporary folder, which is gone with the block: nothing was done that
+    evidence could be of. On the sandbox it starts one when none is running, as every command does.
+    Raises: SettingsError and SecretUnavailable before anything is sent.
+    """
+    settings = load_settings(site_path(site_file))
+    with tempfile.TemporaryDirectory(prefix="bw-runbook-") as folder:
+        yield run_on(settings, RunRecord(Path(folder), Redactor()), notebook="", mode="plan")
 
 
 def site_path(site_file: str | Path | None) -> Path:

@@ -15,6 +15,7 @@ from bwlib.models import NUMBER_HEADER, Application, Extension, InboundSipUri, O
 
 if TYPE_CHECKING:
     from bwlib.guide import Run
+    from bwlib.pbx.by_hand import Kept
 
 # FreePBX's words for North America: ten digits match, +1 is put before them. The Asterisk adapter also takes the
 # same number dialled with 1 or +1 in front.
@@ -119,6 +120,15 @@ def wanted_extension(run: Run) -> Extension:
         route=table.route,
         display_name=f"Extension {table.extension}",
     )
+
+
+def kept_secrets(run: Run) -> Kept:
+    """Where the two secrets of trunk and extension are kept, by the references of the site file."""
+    from bwlib.pbx.by_hand import Kept
+
+    settings = run.settings
+    password = settings.sip_credential.password if settings.road == "realm" else settings.sip_uri.password
+    return Kept(password, settings.pbx.extension_secret)
 
 
 def learn_ha1(run: Run, fqdn: str, username: str, password: SecretStr) -> None:

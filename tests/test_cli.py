@@ -25,7 +25,21 @@ def bw_runbook(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command() -> None:
     done = bw_runbook("--help")
     assert done.returncode == 0
-    for command in ("demo", "lab", "run", "undo", "seal", "verify", "doctor", "readback", "sandbox"):
+    for command in (
+        "demo",
+        "lab",
+        "run",
+        "sheet",
+        "verify",
+        "undo",
+        "drift",
+        "seal",
+        "pack",
+        "runs",
+        "doctor",
+        "readback",
+        "sandbox",
+    ):
         assert command in done.stdout
 
 

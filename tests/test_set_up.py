@@ -58,7 +58,7 @@ def debian(tmp_path: Path) -> Machine:
 
 def test_nothing_missing_means_no_apt_call_and_no_word(debian: Machine) -> None:
     debian.user(0)
-    for name in ("chromium", "sipp", "baresip", "sshd"):
+    for name in ("chromium", "sipp", "baresip", "sshd", "kamailio"):
         debian.add(name)
     done = debian.run()
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -71,7 +71,7 @@ def test_root_on_debian_installs_exactly_what_is_missing(debian: Machine) -> Non
     assert debian.run().returncode == 0
     update, install = debian.calls("apt-get")
     assert update.endswith(" update")
-    assert install.endswith(" install -y --no-install-recommends chromium baresip-core openssh-server")
+    assert install.endswith(" install -y --no-install-recommends chromium baresip-core openssh-server kamailio")
 
 
 def test_the_demo_asks_for_chromium_only(debian: Machine) -> None:
@@ -113,14 +113,25 @@ def test_a_failing_apt_does_not_stop_the_demo(debian: Machine) -> None:
     assert "Going on without" in done.stderr
 
 
-def test_with_systemd_sshd_is_installed_masked(debian: Machine) -> None:
+def test_with_systemd_what_would_listen_is_installed_masked(debian: Machine) -> None:
     debian.user(0)
     (debian.folder / "systemd").mkdir()
     debian.add("systemctl")
     debian.run()
-    assert debian.calls("systemctl") == ["systemctl mask --quiet ssh.service ssh.socket"]
+    assert debian.calls("systemctl") == [
+        "systemctl mask --quiet ssh.service ssh.socket",
+        "systemctl mask --quiet kamailio.service",
+    ]
     order = [line.split()[0] for line in debian.log.read_text().splitlines()]
     assert order.index("systemctl") < order.index("apt-get")
+
+
+def test_what_cannot_be_masked_is_not_installed(debian: Machine) -> None:
+    debian.user(0)
+    (debian.folder / "systemd").mkdir()
+    debian.add("systemctl", "exit 1")
+    debian.run()
+    assert debian.calls("apt-get")[-1].endswith("--no-install-recommends chromium sip-tester baresip-core")
 
 
 def test_ubuntu_is_told_about_playwright_instead_of_the_snap(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ if [ "$purpose" = test ]; then
   have sipp || packages="$packages sip-tester"
   have baresip || packages="$packages baresip-core"
   have sshd || packages="$packages openssh-server"
+  have kamailio || packages="$packages kamailio"
 fi
 packages=${packages# }
 [ -n "$packages" ] || exit 0
@@ -65,14 +66,17 @@ if [ -n "${BW_NO_SYSTEM_PACKAGES:-}" ] || { [ -n "$root" ] && ! sudo -n true >/d
   exit 0
 fi
 
-# openssh-server is wanted as a program, not as an open door: on a machine run by systemd its service stays masked.
-case "$packages" in
-  *openssh-server*)
-    if [ -d /run/systemd/system ]; then
-      say "masking ssh.service and ssh.socket so that nothing listens (undo: sudo systemctl unmask ssh.service ssh.socket)"
-      $root systemctl mask --quiet ssh.service ssh.socket || packages=$(printf '%s' "$packages" | sed 's/ *openssh-server//')
-    fi ;;
-esac
+# These are wanted as programs, not as open doors: on a machine run by systemd their services stay masked.
+mask() { # PACKAGE UNIT...
+  package=$1; shift
+  case " $packages " in *" $package "*) ;; *) return 0 ;; esac
+  [ -d /run/systemd/system ] || return 0
+  say "masking $* so that nothing listens (undo: sudo systemctl unmask $*)"
+  $root systemctl mask --quiet "$@" || packages=$(printf '%s' "$packages" | sed "s/ *$package//")
+}
+mask openssh-server ssh.service ssh.socket
+mask kamailio kamailio.service
+packages=${packages# }
 [ -n "$packages" ] || exit 0
 
 say "installing $packages"

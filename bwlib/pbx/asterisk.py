@@ -206,10 +206,7 @@ class AsteriskPbx:
 
     def settings_sheet(self, trunk: Trunk, route: OutboundRoute, extension: Extension) -> str:
         """The lines for pjsip.conf and extensions.conf, without the secrets."""
-        checks.check_trunk(trunk)
-        checks.check_route(route)
-        checks.check_extension(extension)
-        return by_hand.asterisk_sheet(trunk, route, extension)
+        return by_hand.settings_sheet("asterisk", trunk, route, extension)
 
     # ---------------------------------------------------------------- how
 

@@ -19,7 +19,8 @@ import pytest
 from bwlib.errors import PbxUnreachable
 from bwlib.pbx.asterisk_bundle import AsteriskBinary, obtain
 
-PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "curl": "curl"}  # names in Debian and Ubuntu
+# names in Debian and Ubuntu
+PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio", "curl": "curl"}
 
 
 def missing(what: str, install_line: str) -> NoReturn:
@@ -31,8 +32,11 @@ def missing(what: str, install_line: str) -> NoReturn:
 
 
 def program(name: str) -> str:
-    """The path of a program on PATH."""
-    return shutil.which(name) or missing(name, f"apt-get install -y --no-install-recommends {PACKAGES[name]}")
+    """The path of a program on PATH, or among those for root, which a plain user's PATH leaves out."""
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    return shutil.which(name, path=path) or missing(
+        name, f"apt-get install -y --no-install-recommends {PACKAGES[name]}"
+    )
 
 
 def asterisk() -> AsteriskBinary:

@@ -65,13 +65,15 @@ ENDINGS = {
 
 @dataclass(frozen=True)
 class Left:
-    """What a run left behind. cells: the status of each of the three; run and verdict: ours only."""
+    """What a run left behind. cells: the status of each of the three. The rest is of ours only: what the journal calls
+    the run, the exit code and words of `bw-runbook verify`, the journal's lines.
+    """
 
     exit_code: int
     cells: list[str]
     run: str = ""
     verdict: str = ""
-    record: Path | None = None
+    journal: tuple[dict[str, Any], ...] = ()
 
     def false(self, ending: Ending) -> list[int]:
         """The cells (0 to 2) that did not finish and are called finished."""
@@ -108,6 +110,7 @@ def _run_and_send(tool: str, ending: Ending, folder: Path, environment: dict[str
 def _what_is_left(tool: str, folder: Path, exit_code: int) -> Left:
     if tool == "papermill":
         return Left(exit_code, _cells(folder / "disk" / "one.ipynb", "papermill"))
+    from bwlib.record.journal import read_lines
     from bwlib.record.manifest import run_status
     from bwlib.record.run_record import run_folders
 
@@ -116,7 +119,8 @@ def _what_is_left(tool: str, folder: Path, exit_code: int) -> Left:
         [sys.executable, "-m", "bwlib.cli", "verify", str(record)], capture_output=True, text=True, check=False
     )
     cells = _cells(record / "notebooks" / "one.ipynb", "bw")
-    return Left(exit_code, cells, run_status(record), f"{verdict.returncode} {verdict.stdout}", record)
+    journal = tuple(read_lines(record / "journal.jsonl"))
+    return Left(exit_code, cells, run_status(record), f"{verdict.returncode} {verdict.stdout}", journal)
 
 
 def _cells(path: Path, key: str) -> list[str]:
@@ -196,7 +200,8 @@ def main() -> None:
                     print(f"  {tool:<11} not tried: {error}")
                     continue
             false = f"  FALSE: cell {', '.join(str(n + 1) for n in left.false(ending))}" if left.false(ending) else ""
-            print(f"  {tool:<11} exit {left.exit_code:>3}  cells: {', '.join(left.cells)}  {left.run}{false}")
+            verdict = f"  verify: exit {left.verdict.partition(':')[0]}" if left.verdict else ""
+            print(f"  {tool:<11} exit {left.exit_code:>3}  cells: {', '.join(left.cells)}  {left.run}{verdict}{false}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bwlib.errors import RecordError
-from bwlib.record.journal import read_lines, release_reserve
+from bwlib.record.journal import read_lines, release_reserve, reserve_of
 from bwlib.record.manifest import seal
 from bwlib.record.report import write_report
 from bwlib.record.ro_crate import NAME as RO_CRATE
@@ -13,6 +13,7 @@ from bwlib.record.ro_crate import write_ro_crate
 from bwlib.record.run_record import RunRecord, hold, wait_for_writers
 
 _LEFT_OPEN = "found unfinished when it was closed"
+_NO_ROOM = "the disk was full; what room there is now is kept for the seal"
 
 
 def close(record: RunRecord, **facts: object) -> Path:
@@ -20,12 +21,15 @@ def close(record: RunRecord, **facts: object) -> Path:
 
     facts: for the manifest. Raises: RecordError as `seal`; the run stays open then.
     """
+    if not reserve_of(record.folder).exists():
+        record.journal.append("report", file="report.html", status="skipped", reason=_NO_ROOM)
+        return close_without_report(record, **facts)
     try:
         write_report(record)
         write_ro_crate(record)
     except KeyboardInterrupt:
         record.journal.append("report", file="report.html", status="failed", reason="interrupted")
-    except RecordError as error:  # a full disk: what matters is that the run is sealed
+    except RecordError as error:  # the disk is full now: what matters is that the run is sealed
         record.journal.append("report", file=RO_CRATE, status="failed", reason=error.came_back)
     return close_without_report(record, **facts)
 

@@ -9,6 +9,7 @@ The record is evidence, not state: only undo reads it, and confirms what it read
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -132,6 +133,8 @@ class RunRecord:
                 stream.write(data)
             partial.replace(path)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                path.with_name(path.name + ".partial").unlink(missing_ok=True)
             raise unwritable(path, error, folder=self.folder) from error
         return path
 

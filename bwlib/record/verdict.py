@@ -71,12 +71,13 @@ class Verdict:
 
     @property
     def is_complete(self) -> bool:
-        return self.is_sealed and not self.unfinished
+        """Whether the run came to its end: all of it finished, and nothing failed."""
+        return self.is_sealed and not self.unfinished and self.status in WELL
 
     @property
     def exit_code(self) -> int:
         """0 for a record that holds, of a run that ended well; else 9."""
-        return 0 if self.holds and self.is_complete and self.status in WELL else 9
+        return 0 if self.holds and self.is_complete else 9
 
     @property
     def sentence(self) -> str:
@@ -90,7 +91,7 @@ class Verdict:
         if not self.is_trusted:
             return "INTACT, BUT NOT SIGNED BY ANYBODY YOU TRUST"
         if not self.is_complete:
-            return f"INTACT, INCOMPLETE: signed by a trusted signer; the run did not finish ({self.status})"
+            return f"INTACT, INCOMPLETE: signed by a trusted signer; the run did not come to its end ({self.status})"
         return f"INTACT: signed by a trusted signer, nothing changed since; the run: {self.status}"
 
 

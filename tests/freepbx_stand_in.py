@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import json
 import secrets
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -389,15 +390,19 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def freepbx(version: int = 17) -> Iterator[tuple[FreePbx, str]]:
-    """A running one: its state, and its URL."""
+def freepbx(version: int = 17, certificate: tuple[Path, Path] | None = None) -> Iterator[tuple[FreePbx, str]]:
+    """A running one: its state, and its URL. certificate: PEM files (certificate, key), for https."""
     state = FreePbx(version)
     handler = type("Handler", (_Handler,), {"pbx": state, "lock": threading.Lock()})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:
-            yield state, f"http://127.0.0.1:{server.server_address[1]}"
+            yield state, f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}"
         finally:
             server.shutdown()
             thread.join()

@@ -5,23 +5,34 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from freepbx_stand_in import PASSWORD, USER, FreePbx, freepbx
+from freepbx_site import (
+    A_ROUTE,
+    A_TRUNK,
+    ALL,
+    AN_EXTENSION,
+    BACKWARDS,
+    GUIDE,
+    PHONE_SECRET,
+    SIP_SECRET,
+    adapter,
+)
+from freepbx_stand_in import PASSWORD, FreePbx, freepbx
 from pydantic import SecretStr
 
 from bwlib.errors import NotAsExpected, PbxError, PbxRefused, PbxUnreachable, SettingsError
-from bwlib.models import Extension, OutboundRoute, Trunk
 from bwlib.pbx import Pbx
-from bwlib.pbx.freepbx import FreepbxPbx, connect
+from bwlib.pbx.freepbx import FreepbxPbx
 from bwlib.pbx.freepbx_fields import mark_of
+from bwlib.readback_tls import throw_away_certificate
 from bwlib.steps.compare import differences
 from bwlib.steps.pbx import (
     EXTENSION,
     ROUTE,
     TRUNK,
-    Kind,
     check_no_registration,
     check_on_pbx,
     ensure_on_pbx,
@@ -29,44 +40,11 @@ from bwlib.steps.pbx import (
     remove_from_pbx,
 )
 
-REALM = "acme-3efeaa.auth.bandwidth.test"
-SIP_SECRET, PHONE_SECRET = "canary-sip-secret-81", "canary-phone-secret-82"
-NUMBER = "+19195550100"
-A_TRUNK = Trunk(
-    name="bandwidth",
-    server=REALM,
-    username="pbx",
-    password=SecretStr(SIP_SECRET),
-    from_user=NUMBER,
-    from_domain=REALM,
-    bandwidth_ips=("192.0.2.1", "198.51.100.0/24"),
-    inbound_extension="101",
-)
-A_ROUTE = OutboundRoute("bandwidth", "NXXNXXXXXX", "+1", "bandwidth", NUMBER)
-AN_EXTENSION = Extension("101", SecretStr(PHONE_SECRET), "bandwidth", "Extension 101")
-ALL: list[tuple[Kind[Any], Any]] = [(TRUNK, A_TRUNK), (ROUTE, A_ROUTE), (EXTENSION, AN_EXTENSION)]
-BACKWARDS = list(reversed(ALL))
-EACH = pytest.mark.parametrize(("kind", "wanted"), ALL, ids=["trunk", "route", "extension"])
-
 
 @pytest.fixture(params=[16, 17])
 def running(request: pytest.FixtureRequest) -> Iterator[tuple[FreePbx, FreepbxPbx]]:
     with freepbx(request.param) as (state, url):
         yield state, adapter(url)
-
-
-def adapter(url: str, **other: Any) -> FreepbxPbx:
-    values: dict[str, Any] = {
-        "url": url,
-        "user": USER,
-        "password": SecretStr(PASSWORD),
-        "site": "my-site",
-        "trunk": "bandwidth",
-        "route": "bandwidth",
-        "extension": "101",
-        "sip_host": "pbx.example.com",
-    }
-    return connect(**{**values, **other})
 
 
 @pytest.fixture
@@ -198,32 +176,6 @@ def test_the_form_of_a_trunk_is_sent_with_exactly_the_guides_defaults(running: t
     ]
     assert sent["send_connected_line"] == ("no" if state.version == 17 else "false"), "what we do not decide stays"
     assert ("message_context" in sent) == (state.version == 17)
-
-
-GUIDE = {
-    "action": "addtrunk",
-    "tech": "pjsip",
-    "trunk_name": "bandwidth",
-    "outcid": NUMBER,
-    "keepcid": "off",
-    "username": "pbx",
-    "auth_username": "",
-    "secret": SIP_SECRET,
-    "authentication": "outbound",
-    "registration": "none",
-    "sip_server": REALM,
-    "sip_server_port": "",
-    "context": "from-pstn",
-    "transport": "0.0.0.0-udp",
-    "from_domain": REALM,
-    "from_user": "",
-    "contact_user": "",
-    "outbound_proxy": "",
-    "qualify_frequency": "0",
-    "dtmfmode": "rfc4733",
-    "sendrpid": "no",
-    "match": "192.0.2.1,198.51.100.0/24",
-}
 
 
 def test_the_route_sends_its_patterns_where_the_pages_script_would(state: FreePbx) -> None:
@@ -465,10 +417,13 @@ def test_a_pbx_that_does_not_answer_is_unreachable() -> None:
         adapter(url).get_trunk("bandwidth")
 
 
-def test_a_certificate_of_nobodys_is_named(tmp_path: Any) -> None:
-    with freepbx() as (_, url):
-        with pytest.raises(PbxUnreachable):
-            adapter(url.replace("http://", "https://")).get_trunk("bandwidth")
+def test_a_certificate_of_its_own_is_trusted_by_the_authority_that_is_named_and_not_without(tmp_path: Path) -> None:
+    files = throw_away_certificate(tmp_path / "tls", "127.0.0.1")
+    with freepbx(certificate=(files.certificate, files.key)) as (state, url):
+        with pytest.raises(PbxUnreachable, match=r"pbx\.ca_file"):
+            adapter(url).get_trunk("bandwidth")
+        assert state.posted == []
+        assert ensure_on_pbx(adapter(url, ca_file=str(files.ca)), TRUNK, A_TRUNK).action == "created"
         with pytest.raises(SettingsError, match=r"pbx\.ca_file"):
             adapter(url, ca_file=str(tmp_path / "none.pem")).get_trunk("bandwidth")
 

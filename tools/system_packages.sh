@@ -39,6 +39,7 @@ if [ "$purpose" = test ]; then
   have sipp || packages="$packages sip-tester"
   have baresip || packages="$packages baresip-core"
   have sshd || packages="$packages openssh-server"
+  have php || packages="$packages php-cli"
 fi
 packages=${packages# }
 [ -n "$packages" ] || exit 0

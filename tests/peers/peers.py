@@ -19,7 +19,7 @@ import pytest
 from bwlib.errors import PbxUnreachable
 from bwlib.pbx.asterisk_bundle import AsteriskBinary, obtain
 
-PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "curl": "curl"}  # names in Debian and Ubuntu
+PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "curl": "curl", "php": "php-cli"}  # Debian and Ubuntu
 
 
 def missing(what: str, install_line: str) -> NoReturn:

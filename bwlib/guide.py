@@ -215,7 +215,8 @@ class Run:
             trunk, route = wanted_trunk(self), wanted_route(self)
             if trunk is None or route is None:
                 return self.missing(SHEET, self._entrance(), "20_sip_credentials")
-            sheets.append(settings_sheet("any", trunk, route, wanted_extension(self)))
+            product = "freepbx" if self.settings.pbx.kind == "freepbx" else "any"
+            sheets.append(settings_sheet(product, trunk, route, wanted_extension(self)))
             self.record.write_text("settings_sheet.txt", sheets[0])
             return Outcome("passed", SHEET, {"in the record": "settings_sheet.txt"})
 
@@ -262,6 +263,12 @@ class Run:
             return outcome
 
         return self.step(kind.word, lambda: go(write=False), lambda: go(write=True), pbx=which).found
+
+    def check_pbx(self) -> None:
+        """*Check what I did*: trunk, route and extension as they are now, field by field, however they came there."""
+        from bwlib import check_pbx
+
+        check_pbx.check(self, self._entrance())
 
     def no_registration(self, trunk: Trunk | None) -> None:
         """Read from the running PBX that the trunk does not register."""

@@ -171,7 +171,7 @@ def _control(pbx: FreePbx, page: str, one: Field, stored: dict[str, str] | None)
 
 SIGN_IN = (
     '<html><body>{said}<form id="loginform" method="post" action="config.php"><input type="text" name="username">'
-    '<input type="password" name="password"></form></body></html>'
+    '<input type="password" name="password"><input type="submit" value="Continue"></form></body></html>'
 )
 
 

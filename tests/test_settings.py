@@ -329,7 +329,37 @@ def test_a_fault_is_told_in_words_with_what_to_write(tmp_path: Path, text: str, 
     path.write_text(f'name = "x"\n{text}\n')
     with pytest.raises(SettingsError, match=re.escape(said)):
         load_settings(path)
+
+
 def test_a_site_can_have_an_account_of_its_own_in_the_sandbox(tmp_path: Path) -> None:
     named = site(tmp_path, "[bandwidth]\nsandbox_account = 'site-7'\n")
     assert load_settings(named).bandwidth.sandbox_account == "site-7"
     assert "sandbox_account" in refusal(site(tmp_path, "[bandwidth]\nsandbox_account = 'Site 7'\n")).came_back
+
+
+# ---------------------------------------------------------------- FreePBX
+
+
+FREEPBX = '[pbx]\nkind = "freepbx"\nurl = "https://pbx.example.com"\nuser = "admin"\npassword = "env:GUI_PASSWORD"\n'
+
+
+def test_a_freepbx_is_named_by_its_gui_and_a_reference_to_its_password(tmp_path: Path) -> None:
+    pbx = load_settings(site(tmp_path, FREEPBX)).pbx
+    assert (pbx.kind, pbx.driver, pbx.url, pbx.apply_pending) == ("freepbx", "http", "https://pbx.example.com", False)
+
+
+@pytest.mark.parametrize("entry", ["url", "user", "password"])
+def test_a_freepbx_without_its_gui_is_told_what_is_missing(tmp_path: Path, entry: str) -> None:
+    error = refusal(site(tmp_path, re.sub(rf"^{entry} = .*\n", "", FREEPBX, flags=re.M)))
+    assert f"pbx.{entry}: missing" in error.came_back
+    assert 'driver = "shell"' in error.do_next
+
+
+def test_by_its_shell_a_freepbx_needs_no_gui(tmp_path: Path) -> None:
+    assert load_settings(site(tmp_path, '[pbx]\nkind = "freepbx"\ndriver = "shell"\n')).pbx.driver == "shell"
+
+
+def test_a_freepbx_password_that_is_no_reference_is_refused_without_repeating_it(tmp_path: Path) -> None:
+    error = refusal(site(tmp_path, FREEPBX.replace("env:GUI_PASSWORD", PLAIN)))
+    assert PLAIN not in str(error)
+    assert "pbx.password" in error.came_back

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -242,22 +243,16 @@ def connect(
     password: SecretStr,
     site: str,
     driver: str = "http",
-    trunk: str,
-    route: str,
-    extension: str,
-    road: str = "realm",
     ssh: str = "",
     ssh_key: str = "",
     ssh_known_hosts: str = "",
     ca_file: str = "",
-    sip_host: str = "",
-    sip_port: int = 5060,
-    apply_pending: bool = False,
+    **names: Any,
 ) -> FreepbxPbx:
     """The adapter by one of its two drivers. Sends nothing yet.
 
     driver "http": url, user, password (an administrator of the GUI). driver "shell": ssh "user@host[:port]", "" for
-    this machine. Raises: SettingsError when what the driver needs is missing.
+    this machine. names: the rest of what FreepbxPbx takes. Raises: SettingsError when what the driver needs is missing.
     """
     way: Driver
     if driver == "shell":
@@ -268,14 +263,4 @@ def connect(
         from bwlib.pbx.freepbx_http import HttpDriver
 
         way = HttpDriver(url, user, password, ca_file=ca_file)
-    return FreepbxPbx(
-        way,
-        site=site,
-        trunk=trunk,
-        route=route,
-        extension=extension,
-        road=road,
-        sip_host=sip_host,
-        sip_port=sip_port,
-        apply_pending=apply_pending,
-    )
+    return FreepbxPbx(way, site=site, **names)

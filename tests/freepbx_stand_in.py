@@ -12,7 +12,7 @@ import json
 import secrets
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
@@ -78,7 +78,7 @@ class FreePbx:
     keeps_otherwise: dict[str, str] = field(default_factory=dict)  # field -> what is kept in its place
     forgets: bool = False  # answers as ever, keeps nothing
     hang_up_on_save: bool = False  # carries it out, and the answer is lost
-    someone: Callable[[FreePbx], None] | None = None  # between our save and our reload
+    sends_on_to: str = ""  # every page is somewhere else
     # what a test may ask
     requests: list[str] = field(default_factory=list)
     posted: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
@@ -302,7 +302,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.pbx.lose_session_after and len(self.pbx.requests) >= self.pbx.lose_session_after:
             self.pbx.lose_session_after = 0
             self.pbx.sessions.clear()
-        if url.path.endswith("/admin/ajax.php"):
+        if self.pbx.sends_on_to:
+            self._send("", 301, Location=self.pbx.sends_on_to)
+        elif url.path.endswith("/admin/ajax.php"):
             self._ajax(query)
         elif url.path.endswith("/admin/config.php"):
             self._config(query, pairs)
@@ -360,8 +362,6 @@ class _Handler(BaseHTTPRequestHandler):
     def _save(self, page: str, pairs: list[tuple[str, str]]) -> None:
         self.pbx.posted.append((page, pairs))
         save(self.pbx, page, pairs)
-        if self.pbx.someone is not None:
-            self.pbx.someone(self.pbx)
         if self.pbx.hang_up_on_save:
             self.pbx.hang_up_on_save = False
             self.close_connection = True

@@ -286,7 +286,7 @@ def test_the_mark_is_short_enough_for_a_call_record_and_differs_by_site() -> Non
 # ---------------------------------------------------------------- toll fraud
 
 
-@pytest.mark.parametrize("destination", ["ext-trunk,1,1", "disa,1,1"])
+@pytest.mark.parametrize("destination", ["ext-trunk,1,1", "disa,1,1", "from-internal,*72,1", "outrt-2,+1202,1"])
 def test_no_caller_without_a_password_is_let_near_an_inbound_route_that_leads_out(
     state: FreePbx, destination: str
 ) -> None:
@@ -426,6 +426,12 @@ def test_a_certificate_of_its_own_is_trusted_by_the_authority_that_is_named_and_
         assert ensure_on_pbx(adapter(url, ca_file=str(files.ca)), TRUNK, A_TRUNK).action == "created"
         with pytest.raises(SettingsError, match=r"pbx\.ca_file"):
             adapter(url, ca_file=str(tmp_path / "none.pem")).get_trunk("bandwidth")
+
+
+def test_a_gui_that_sends_on_to_another_address_is_named(state: FreePbx) -> None:
+    state.sends_on_to = "https://pbx.example.com/admin"
+    with pytest.raises(PbxRefused, match=r"https://pbx\.example\.com/admin(?s:.)*give pbx\.url"):
+        at(state).get_trunk("bandwidth")
 
 
 @pytest.mark.parametrize("url", ["http://pbx.example.com", "ftp://127.0.0.1", "https://u:p@pbx", "pbx.example.com", ""])

@@ -73,6 +73,15 @@ FORM = """
 </form>"""
 
 
+def test_every_choice_of_a_list_is_sent_and_none_of_one_that_is_switched_off() -> None:
+    form = only_form(
+        "<form><select name='g[]' multiple><option value=1 selected><option value=2><option value=3 selected></select>"
+        "<select name=off disabled><option value=1 selected></select></form>"
+    )
+    assert form.pairs() == [("g[]", "1"), ("g[]", "3")]
+    assert filled_in("extension", form, {}, is_new=False) == form.pairs()
+
+
 def test_a_form_is_read_as_a_browser_would_send_it() -> None:
     form = only_form(FORM)
     assert form.pairs() == [

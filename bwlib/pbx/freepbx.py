@@ -73,7 +73,7 @@ class FreepbxPbx:
         with self._driver as driver:
             facts = driver.facts()
         version = f"{facts.version or 'unknown'} (Asterisk {facts.asterisk or 'unknown'})"
-        return PbxInfo("FreePBX", version, *self._sip, str(dict(driver.place())))
+        return PbxInfo("FreePBX", version, *self._sip, ", ".join(driver.place().values()))
 
     def identity(self) -> Mapping[str, str]:
         """The GUI's URL, or the host whose shell is used."""

@@ -54,7 +54,8 @@ def trunk_fields(trunk: Trunk) -> Fields:
     """What the guide's trunk is on FreePBX's trunk page; every other field stays as the page has it.
 
     A user name with @ would make a malformed contact (user@server): its first part is the user, all of it the auth
-    user. The caller id is the trunk's (outcid), so a From User of its own stays blank.
+    user. The caller id is the trunk's (outcid), so a From User of its own stays blank. Without addresses of its own
+    FreePBX matches callers by the server's name: what calls from there reaches inbound routes, and no outbound route.
     """
     user, at, _ = trunk.username.partition("@")
     return {

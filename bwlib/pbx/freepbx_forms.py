@@ -77,7 +77,7 @@ class _Reader(HTMLParser):
         self.forms: list[Form] = []
         self._form: Form | None = None
         self._select: Control | None = None
-        self._multiple = False
+        self._said: dict[str, str] = {}  # of the select that is being read
         self._textarea: Control | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -90,7 +90,7 @@ class _Reader(HTMLParser):
         elif tag == "input":
             self._form.controls.append(_input(said))
         elif tag == "select":
-            self._select, self._multiple = _control(said, "select"), "multiple" in said
+            self._select, self._said = _control(said, "select"), said
             self._select.is_sent = False  # until an option is there
             self._form.controls.append(self._select)
         elif tag == "option" and self._select is not None:
@@ -100,14 +100,17 @@ class _Reader(HTMLParser):
             self._form.controls.append(self._textarea)
 
     def _option(self, said: dict[str, str]) -> None:
-        select = self._select
-        if select is None:
+        select, form = self._select, self._form
+        if select is None or form is None:
             return
-        value = said.get("value", "")
-        first = not select.options
+        value, first, many = said.get("value", ""), not select.options, "multiple" in self._said
         select.options.append(value)
-        if "selected" in said or (first and not self._multiple):
-            select.value, select.is_sent = value, "disabled" not in said
+        if "disabled" in self._said or "disabled" in said:
+            return
+        if many and "selected" in said:  # each of them is sent, under the same name
+            form.controls.append(Control(select.name, value, "option", "", True))
+        elif not many and ("selected" in said or first):
+            select.value, select.is_sent = value, True
 
     def handle_data(self, data: str) -> None:
         if self._textarea is not None:

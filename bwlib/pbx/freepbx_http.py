@@ -281,6 +281,12 @@ def _refuse_errors(attempted: str, response: httpx.Response) -> None:
             f"HTTP {response.status_code}",
             "look at the GUI in a browser: pbx.url must lead to FreePBX, and its web server's log says the rest",
         )
+    if response.is_redirect and response.request.method == "GET":
+        raise PbxRefused(
+            attempted,
+            f"HTTP {response.status_code}: it sends us on to {response.headers.get('location', 'nowhere')[:100]}",
+            "give pbx.url the address that the GUI ends up at in a browser",
+        )
     if len(response.content) > MAX_PAGE_BYTES:
         raise _not_understood(attempted, "a page of more than 20 MB")
 

@@ -89,12 +89,13 @@ class Writer:
         return "" if same else "has another secret than the site's: it may be somebody's phone"
 
     def refuse_others_pending(self, attempted: str) -> None:
+        """Raise PbxRefused when a change waits that is not ours, unless the site file wants it applied as well."""
         if self._written or not self._driver.facts().reload_due:
             return
         if not self._apply_pending:
             raise PbxRefused(
                 attempted,
-                "a change that was not made here waits for Apply Config",
+                "a change that this run did not make waits for Apply Config",
                 "look who made it and press Apply Config in the GUI, then run again; or set pbx.apply_pending = true "
                 "in the site file to apply it together with this site's",
             )
@@ -119,6 +120,7 @@ class Writer:
                 )
 
     def whose(self, kind: Kind, row: Fields) -> Owner:
+        """By its mark; one without is ours once it was taken over."""
         field = MARK_FIELDS[kind]
         mark = mark_in(row[field] if field in row else self._driver.fields(kind, row["key"]).get(field, ""))
         if mark:

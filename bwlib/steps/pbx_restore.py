@@ -54,8 +54,9 @@ def restore_on_pbx(pbx: Pbx, kind: Kind[T], name: str, rows: Iterable[Mapping[st
     found = kind.get(pbx, name)
     if found is None:
         return Outcome("unchanged", kind.title, None, note="already gone")
-    before: tuple[T, list[str]] = earlier(found, rows)
-    was, stays = before
+    was: T
+    stays: list[str]
+    was, stays = earlier(found, rows)
     changes = differences(found, was, [field.name for field in fields(found)])
     note = "; ".join(["it was there before us", *stays])
     if not changes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import threading
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -177,14 +176,3 @@ def test_an_ssh_that_fails_is_unreachable(shell: Shell) -> None:
 def test_a_target_that_is_no_host_is_refused(target: str) -> None:
     with pytest.raises(SettingsError, match="user@host"):
         ShellDriver(target)
-
-
-def test_two_writers_at_once_do_not_share_a_process(shell: Shell) -> None:
-    ensure_on_pbx(shell.pbx(), *ALL[0])
-    found: list[Any] = []
-    threads = [threading.Thread(target=lambda: found.append(shell.pbx().get_trunk("bandwidth"))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [one.name for one in found] == ["bandwidth"] * 4

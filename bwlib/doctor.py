@@ -214,7 +214,13 @@ def check_speech() -> Check:
 
 def check_test_peers() -> Check:
     """Independent programs that `make test` calls and is called by; nobody else needs them."""
-    packages = {"sipp": "sip-tester", "baresip": "baresip-core", "sshd": "openssh-server", "kamailio": "kamailio"}
+    packages = {
+        "sipp": "sip-tester",
+        "baresip": "baresip-core",
+        "sshd": "openssh-server",
+        "kamailio": "kamailio",
+        "php": "php-cli",
+    }
     search = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
     lacking = [name for name in packages if not shutil.which(name, path=search)]
     if not lacking:

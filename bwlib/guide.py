@@ -209,6 +209,8 @@ class Run:
         """Trunk, route and extension as a sheet to type in by hand, in a PBX's words. Secrets are named, not shown."""
         from bwlib.pbx.by_hand import product, settings_sheet
 
+        if pbx == "any" and self.settings.pbx.kind == "freepbx":
+            pbx = "freepbx"
         product(pbx)
         sheets: list[str] = []
 
@@ -263,6 +265,12 @@ class Run:
             return outcome
 
         return self.step(kind.word, lambda: go(write=False), lambda: go(write=True), pbx=which).found
+
+    def check_pbx(self) -> None:
+        """*Check what I did*: trunk, route and extension as they are now, field by field, however they came there."""
+        from bwlib import check_pbx
+
+        check_pbx.check(self, self._entrance())
 
     def no_registration(self, trunk: Trunk | None) -> None:
         """Read from the running PBX that the trunk does not register."""

@@ -219,6 +219,7 @@ def learn_secrets(settings: Settings, record: RunRecord) -> None:
         settings.sip_credential.password,
         settings.sip_uri.password,
         settings.pbx.extension_secret,
+        settings.pbx.password,
         settings.application.callback_password,
     ]
     for_live = [settings.bandwidth.client_secret, settings.pbx.ami_secret, settings.readback.token]

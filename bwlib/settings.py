@@ -151,9 +151,19 @@ class SipUriTable(_Table):
 
 
 class PbxTable(_Table):
-    """Guide step 3. On the sandbox the PBX is a local Asterisk, and addresses and AMI access come from it."""
+    """Guide step 3. On the sandbox the PBX is a local Asterisk, and addresses and AMI access come from it.
 
-    kind: Literal["asterisk", "by-hand"] = "asterisk"
+    FreePBX: driver "http" needs url (its GUI's), user and password (an administrator's); "shell" uses its own shell.
+    apply_pending: apply also what somebody else left waiting for Apply Config.
+    """
+
+    kind: Literal["asterisk", "freepbx", "by-hand"] = "asterisk"
+    driver: Literal["http", "shell"] = "http"
+    url: HttpUrl = ""
+    user: str = ""
+    password: SecretReference | Literal[""] = ""
+    ca_file: str = ""
+    apply_pending: bool = False
     config_dir: str = "/etc/asterisk"
     ami_host: str = "127.0.0.1"
     ami_port: Annotated[int, Field(ge=1, le=65535)] = 5038
@@ -332,6 +342,7 @@ def _check_together(settings: Settings) -> None:
             "application.callback_user and application.callback_password go together",
             "set both or neither",
         )
+    _check_freepbx(settings)
     if settings.target == "sandbox":
         _refuse_user_without_url(settings)
         _refuse_live_urls(settings)
@@ -340,6 +351,19 @@ def _check_together(settings: Settings) -> None:
             f"check the site file {settings.path}",
             "application.callback_url is empty and target is live",
             "give the public https URL of your application (bw-runbook readback can be it)",
+        )
+
+
+def _check_freepbx(settings: Settings) -> None:
+    pbx = settings.pbx
+    needed = {"url": pbx.url, "user": pbx.user, "password": pbx.password}
+    lacking = [f"pbx.{name}" for name, value in needed.items() if not value]
+    if pbx.kind == "freepbx" and pbx.driver == "http" and lacking:
+        raise SettingsError(
+            f"check the site file {settings.path}",
+            f"{', '.join(lacking)}: missing, although pbx.kind is freepbx",
+            "give the GUI's address, an administrator's user name and a secret reference (FreePBX: Admin > "
+            'Administrators), or driver = "shell"',
         )
 
 

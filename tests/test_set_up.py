@@ -58,7 +58,7 @@ def debian(tmp_path: Path) -> Machine:
 
 def test_nothing_missing_means_no_apt_call_and_no_word(debian: Machine) -> None:
     debian.user(0)
-    for name in ("chromium", "sipp", "baresip", "sshd", "kamailio"):
+    for name in ("chromium", "sipp", "baresip", "sshd", "kamailio", "php"):
         debian.add(name)
     done = debian.run()
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -71,7 +71,8 @@ def test_root_on_debian_installs_exactly_what_is_missing(debian: Machine) -> Non
     assert debian.run().returncode == 0
     update, install = debian.calls("apt-get")
     assert update.endswith(" update")
-    assert install.endswith(" install -y --no-install-recommends chromium baresip-core openssh-server kamailio")
+    wanted = "chromium baresip-core openssh-server kamailio php-cli"
+    assert install.endswith(f" install -y --no-install-recommends {wanted}")
 
 
 def test_the_demo_asks_for_chromium_only(debian: Machine) -> None:
@@ -148,7 +149,7 @@ def test_another_system_is_told_the_names_and_nothing_is_tried(tmp_path: Path) -
     fedora.user(0)
     done = fedora.run()
     assert done.returncode == 0
-    assert "chromium sip-tester baresip-core openssh-server" in done.stderr
+    assert "chromium sip-tester baresip-core openssh-server php-cli" in done.stderr
     assert fedora.calls("apt-get") == []
 
 

@@ -40,6 +40,7 @@ if [ "$purpose" = test ]; then
   have baresip || packages="$packages baresip-core"
   have sshd || packages="$packages openssh-server"
   have kamailio || packages="$packages kamailio"
+  have php || packages="$packages php-cli"
 fi
 packages=${packages# }
 [ -n "$packages" ] || exit 0

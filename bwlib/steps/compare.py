@@ -24,7 +24,7 @@ def differences(found: object, wanted: object, fields: Iterable[str]) -> tuple[D
             faults.append(
                 Difference(field, "differs", "as in the secret reference")
                 if secret
-                else Difference(field, _shown(have), _shown(want))
+                else Difference(field, shown(have), shown(want))
             )
     return tuple(faults)
 
@@ -35,7 +35,7 @@ def everything_new(wanted: object, fields: Iterable[str]) -> tuple[Difference, .
     for field in fields:
         value = getattr(wanted, field)
         rows.append(
-            Difference(field, "absent", "from the secret reference" if isinstance(value, SecretStr) else _shown(value))
+            Difference(field, "absent", "from the secret reference" if isinstance(value, SecretStr) else shown(value))
         )
     return tuple(rows)
 
@@ -90,7 +90,8 @@ def _plain(value: Any) -> Any:
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as a difference tells it."""
     if value is None or value == "":
         return "not set"
     if isinstance(value, tuple):

@@ -20,7 +20,9 @@ from bwlib.errors import PbxUnreachable
 from bwlib.pbx.asterisk_bundle import AsteriskBinary, obtain
 
 # names in Debian and Ubuntu
-PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio", "curl": "curl"}
+PACKAGES = {
+    "sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio", "curl": "curl", "php": "php-cli",
+}  # fmt: skip
 
 
 def missing(what: str, install_line: str) -> NoReturn:

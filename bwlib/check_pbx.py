@@ -1,0 +1,69 @@
+"""*Check what I did*: what is on the PBX against what the guide asks for, field by field. Reads only.
+
+The same comparison as after the way by API, so that it says of a PBX set up by hand what it says of one that we set up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from bwlib.models import Difference, Finding, Outcome
+from bwlib.steps.compare import differences, must_match
+from bwlib.wanted import wanted_extension, wanted_route, wanted_trunk
+from bwlib.widgets import show
+
+if TYPE_CHECKING:
+    from bwlib.guide import Run
+    from bwlib.pbx import Pbx
+
+TITLE = "What is on the PBX"
+
+
+def check(run: Run, entrance: str) -> None:
+    """Compare trunk, route and extension, and look for the PBX's known traps.
+
+    entrance: what the trunk leads to, for people. A run that writes fails by what is not as wanted; one that plans
+    lists it.
+    """
+
+    def look(*, must_hold: bool) -> Outcome[Any]:
+        trunk, route = wanted_trunk(run), wanted_route(run)
+        if trunk is None or route is None:
+            return run.missing(TITLE, entrance, "20_sip_credentials")
+        pbx, extension = run.on.pbx(), wanted_extension(run)
+        rows = [
+            *_rows("trunk", pbx.get_trunk(trunk.name), trunk),
+            *_rows("route", pbx.get_route(route.name), route),
+            *_rows("extension", pbx.get_extension(extension.number), extension),
+        ]
+        found = _findings(pbx)(trunk, route, extension)
+        for one in found:
+            show.show_text(f"Found on the PBX: {one.cause}", [*one.evidence, f"Fix: {one.fix}"])
+        if must_hold:
+            must_match(TITLE.lower(), (*rows, *map(_as_row, found)), "change it on the PBX's pages, and run this again")
+        if rows or found:
+            note = f"not as the guide asks: {len(rows)} fields, {len(found)} findings"
+            return Outcome("planned", TITLE, None, (*rows, *map(_as_row, found)), note)
+        facts = {"trunk": trunk.name, "route": route.name, "extension": extension.number}
+        return Outcome("passed", TITLE, facts, note="every field as the guide asks")
+
+    run.step("check_pbx", lambda: look(must_hold=False), lambda: look(must_hold=True))
+
+
+def _rows(word: str, found: Any, wanted: Any) -> list[Difference]:
+    if found is None:
+        return [Difference(word, "there is none", "as on the settings sheet")]
+    names = [field.name for field in fields(wanted)]
+    return [Difference(f"{word}.{row.field}", row.found, row.wanted) for row in differences(found, wanted, names)]
+
+
+def _findings(pbx: Pbx) -> Callable[..., list[Finding]]:
+    """Not every PBX has traps of its own that we know."""
+    asked: Callable[..., list[Finding]] = getattr(pbx, "findings", lambda *things: [])
+    return asked
+
+
+def _as_row(finding: Finding) -> Difference:
+    return Difference(finding.cause, "; ".join(finding.evidence), finding.fix)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from bwlib.errors import SettingsError
+from bwlib.own_pbx import named_sip_address, own_pbx
 from bwlib.record.run_record import RunRecord
 from bwlib.secret_references import is_reference
 from bwlib.settings import LIVE_API_URL, LIVE_TOKEN_URL, LIVE_VOICE_URL, Settings
@@ -21,7 +22,6 @@ from bwlib.surroundings import Recorder, Surroundings, named_application, once
 
 if TYPE_CHECKING:
     from bwlib.bandwidth.client import Client
-    from bwlib.pbx import Pbx
 
 
 def live_surroundings(settings: Settings, record: RunRecord, secret: Callable[[str], SecretStr]) -> Surroundings:
@@ -52,13 +52,15 @@ def live_surroundings(settings: Settings, record: RunRecord, secret: Callable[[s
         callback_ca=None,
         trunk_proxy=None,
         bandwidth_ips=settings.pbx.bandwidth_ips,
-        pbx=once(lambda: _live_pbx(settings, secret)),
+        pbx=once(lambda: own_pbx(settings, secret)),
         readback=readback,
         ears=ears,
         sip_events=None,
         realm_lane="Realm" if settings.road == "realm" else "SIP URI",
         call_lock=Path(tempfile.gettempdir()) / f"bw-runbook-{os.getuid()}-{account_id}.lock",
         why_gone=lambda: "",
+        registrar=named_sip_address(settings) if settings.pbx.ssh else None,
+        called_at=(settings.pbx.sip_host, settings.pbx.sip_port),
     )
 
 
@@ -92,17 +94,3 @@ def _live_ears(settings: Settings, secret: Callable[[str], SecretStr]) -> tuple[
         return None, None
     readback = Readback(table.url, secret(table.token), None)
     return readback, Ears(lambda call_id, recording: find(clip_pcm(), recording), None, lambda call_id: {})
-
-
-def _live_pbx(settings: Settings, secret: Callable[[str], SecretStr]) -> Pbx:
-    from bwlib.pbx.asterisk import AsteriskPbx
-
-    table = settings.pbx
-    return AsteriskPbx(
-        Path(table.config_dir),
-        table.ami_host,
-        table.ami_port,
-        table.ami_user,
-        secret(table.ami_secret),
-        site=settings.name,
-    )

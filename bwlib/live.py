@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from bwlib.browser import ANY_HOST
 from bwlib.errors import SettingsError
+from bwlib.own_pbx import named_sip_address, own_pbx
 from bwlib.record.run_record import RunRecord
 from bwlib.secret_references import is_reference
 from bwlib.settings import LIVE_API_URL, LIVE_TOKEN_URL, LIVE_VOICE_URL, Settings
@@ -22,7 +23,6 @@ from bwlib.surroundings import Pages, Recorder, Surroundings, named_application,
 
 if TYPE_CHECKING:
     from bwlib.bandwidth.client import Client
-    from bwlib.pbx import Pbx
 
 # "dashboard.bandwidth.com": the guide PBX Interconnect, step 1.1 (read 2026-11-23). The addresses of the pages below it
 # are not public, nor which hosts they load from.
@@ -59,7 +59,7 @@ def live_surroundings(settings: Settings, record: RunRecord, secret: Callable[[s
         callback_ca=None,
         trunk_proxy=None,
         bandwidth_ips=settings.pbx.bandwidth_ips,
-        pbx=once(lambda: _live_pbx(settings, secret)),
+        pbx=once(lambda: own_pbx(settings, secret)),
         readback=readback,
         ears=ears,
         sip_events=None,
@@ -67,6 +67,8 @@ def live_surroundings(settings: Settings, record: RunRecord, secret: Callable[[s
         call_lock=Path(tempfile.gettempdir()) / f"bw-runbook-{os.getuid()}-{account_id}.lock",
         why_gone=lambda: "",
         pages=live_pages(),
+        registrar=named_sip_address(settings) if settings.pbx.ssh else None,
+        called_at=(settings.pbx.sip_host, settings.pbx.sip_port),
     )
 
 
@@ -100,20 +102,6 @@ def _live_ears(settings: Settings, secret: Callable[[str], SecretStr]) -> tuple[
         return None, None
     readback = Readback(table.url, secret(table.token), None)
     return readback, Ears(lambda call_id, recording: find(clip_pcm(), recording), None, lambda call_id: {})
-
-
-def _live_pbx(settings: Settings, secret: Callable[[str], SecretStr]) -> Pbx:
-    from bwlib.pbx.asterisk import AsteriskPbx
-
-    table = settings.pbx
-    return AsteriskPbx(
-        Path(table.config_dir),
-        table.ami_host,
-        table.ami_port,
-        table.ami_user,
-        secret(table.ami_secret),
-        site=settings.name,
-    )
 
 
 def live_pages() -> Pages:

@@ -6,6 +6,7 @@ Field names are ours; Bandwidth's wire names live in `bwlib.bandwidth.wire`, Ast
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -247,6 +248,38 @@ class PbxInfo:
     sip_host: str
     sip_port: int
     origin: str = ""
+
+
+@dataclass(frozen=True)
+class SshLogin:
+    """As whom to log in by ssh, and where. port None: what ssh's own configuration says, else 22.
+
+    Its fields become words of a command line: what could be taken for an option, or for two words, raises ValueError.
+    """
+
+    user: str
+    host: str
+    port: int | None = None
+
+    def __post_init__(self) -> None:
+        is_host = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*", self.host)
+        is_user = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", self.user)
+        if not is_host or not is_user or not (self.port is None or 1 <= self.port <= 65535):
+            raise ValueError("must be user@host or user@host:port, such as asterisk@pbx.example.com")
+
+    @classmethod
+    def parse(cls, text: str) -> SshLogin:
+        """user@host or user@host:port; an IPv6 address stands in brackets. Raises ValueError."""
+        user, _, place = text.partition("@")
+        parts = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:]*))(?::([0-9]{1,5}))?", place)
+        if parts is None:
+            raise ValueError("must be user@host or user@host:port, such as asterisk@pbx.example.com")
+        return cls(user, parts[1] or parts[2], int(parts[3]) if parts[3] else None)
+
+    @property
+    def place(self) -> str:
+        """host:port, for people and for the record."""
+        return f"[{self.host}]:{self.port or 22}" if ":" in self.host else f"{self.host}:{self.port or 22}"
 
 
 # ---------------------------------------------------------------- what steps say

@@ -23,6 +23,7 @@ from bwlib.errors import SecretUnavailable, SettingsError
 from bwlib.guide import Run
 from bwlib.live import live_surroundings
 from bwlib.models import Application, SipEvent
+from bwlib.own_pbx import named_sip_address, own_pbx
 from bwlib.record import kernel
 from bwlib.record.redact import Redactor
 from bwlib.record.run_record import RunRecord, join_or_start_run, latest_steps, write_into
@@ -222,9 +223,11 @@ def learn_secrets(settings: Settings, record: RunRecord) -> None:
         settings.pbx.password,
         settings.application.callback_password,
     ]
-    for_live = [settings.bandwidth.client_secret, settings.pbx.ami_secret, settings.readback.token]
+    theirs = [settings.bandwidth.client_secret, settings.pbx.ami_secret, settings.readback.token]
     # The environment is there on the sandbox too, for a careless cell to show.
-    references += [one for one in for_live if settings.target == "live" or one.startswith("env:")]
+    references += [one for one in theirs if settings.target == "live" or one.startswith("env:")]
+    if settings.has_own_pbx:
+        references.append(settings.pbx.ami_secret)
     unreadable = [fault for reference in references if (fault := _fault_in(reference, settings.folder, read))]
     if settings.target == "sandbox":
         from bwlib.sandbox import control
@@ -297,7 +300,7 @@ def _on_sandbox(settings: Settings, record: RunRecord, secret: Callable[[str], S
         callback_ca=str(address.ca_file) if address.ca_file else None,
         trunk_proxy=f"{edge[0]}:{edge[1]}",
         bandwidth_ips=settings.pbx.bandwidth_ips or (edge[0],),
-        pbx=once(lambda: sandbox_pbx(sandbox, record, settings.name)),
+        pbx=once(lambda: _pbx_of(settings, sandbox, record, secret)),
         readback=Readback(address.url, address.token, address.ca_file),
         ears=_sandbox_ears(sandbox),
         sip_events=lambda since: _sip_since(sandbox, since),
@@ -306,7 +309,13 @@ def _on_sandbox(settings: Settings, record: RunRecord, secret: Callable[[str], S
         call_lock=sandbox.directory / "call.lock",
         why_gone=lambda: _why_gone(sandbox),
         pages=sandbox_pages(sandbox, settings.application.name),
+        registrar=named_sip_address(settings) if settings.has_own_pbx else None,
     )
+
+
+def _pbx_of(settings: Settings, sandbox: Sandbox, record: RunRecord, secret: Callable[[str], SecretStr]) -> Pbx:
+    """The site's own PBX when its file names one: then the sandbox is Bandwidth only. Else the sandbox's."""
+    return own_pbx(settings, secret) if settings.has_own_pbx else sandbox_pbx(sandbox, record, settings.name)
 
 
 def _own_account(sandbox: Sandbox, settings: Settings) -> Sandbox:

@@ -21,6 +21,7 @@ from zlib import crc32
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from bwlib.errors import SettingsError
+from bwlib.models import SshLogin
 from bwlib.secret_references import is_reference
 
 Target = Literal["sandbox", "live"]
@@ -76,10 +77,19 @@ def _network(value: str) -> str:
     return value
 
 
+def _ssh_login(value: str) -> str:
+    if value:
+        SshLogin.parse(value)
+    return value
+
+
 SecretReference = Annotated[str, AfterValidator(_reference)]
 E164 = Annotated[str, AfterValidator(_e164)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Network = Annotated[str, AfterValidator(_network)]
+SshPlace = Annotated[str, AfterValidator(_ssh_login)]
+# It becomes a word of ssh's command line, and ssh itself expands % and $ in it.
+SshPath = Annotated[str, Field(pattern=r"^([^-\s\"\\$%\x00-\x1f\x7f][^\s\"\\$%\x00-\x1f\x7f]*)?$")]
 # A folder's name below runs/.
 SITE_NAME = r"^[a-z0-9][a-z0-9-]{0,39}$"
 # Safe in an Asterisk section name, a dialplan context and a file name alike.
@@ -151,13 +161,18 @@ class SipUriTable(_Table):
 
 
 class PbxTable(_Table):
-    """Guide step 3. On the sandbox the PBX is a local Asterisk, and addresses and AMI access come from it.
+    """Guide step 3. On the sandbox the PBX is a local Asterisk, and addresses and AMI access come from it; unless this
+    names a PBX of your own, by `kind = "freepbx"`, by `ssh` (user@host[:port], "" for this machine) or by `config_dir`.
 
+    With `ssh`, config_dir is a directory there, and an ami_host of 127.0.0.1 is that machine's, reached through ssh.
     FreePBX: driver "http" needs url (its GUI's), user and password (an administrator's); "shell" uses its own shell.
     apply_pending: apply also what somebody else left waiting for Apply Config.
     """
 
     kind: Literal["asterisk", "freepbx", "by-hand"] = "asterisk"
+    ssh: SshPlace = ""
+    ssh_key: SshPath = ""
+    ssh_known_hosts: SshPath = ""
     driver: Literal["http", "shell"] = "http"
     url: HttpUrl = ""
     user: str = ""
@@ -226,6 +241,11 @@ class Settings(_Table):
     def runs_dir(self) -> Path:
         return self.folder / "runs" / self.name
 
+    @property
+    def has_own_pbx(self) -> bool:
+        """Whether the site file names a PBX, so that the sandbox stands in for Bandwidth only."""
+        return bool(self.pbx.ssh) or self.pbx.kind == "freepbx" or "config_dir" in self.pbx.model_fields_set
+
 
 def load_settings(path: Path, overrides: Mapping[str, object] | None = None) -> Settings:
     """Read and check a site file. `overrides` ("realm.name": value) win over the file; None values do not count.
@@ -290,6 +310,8 @@ _IN_WORDS = {
     "application.name": "use up to 100 characters without control characters",
     "realm.name": "use lower-case letters and digits only, at most 30",
     "sip_credential.username": "use letters, digits and . _ - ! $ & * + = ~, at most 32",
+    "pbx.ssh_key": "use the path of a private key, without spaces, quotes, $ and %, and without - in front",
+    "pbx.ssh_known_hosts": "use a path without spaces, quotes, $ and %, and without - in front",
     "pbx.trunk": "use letters, digits, _ and -, at most 32",
     "pbx.route": "use letters, digits, _ and -, at most 32",
     "pbx.extension": "use 2 to 10 digits, in quotes",
@@ -343,6 +365,7 @@ def _check_together(settings: Settings) -> None:
             "set both or neither",
         )
     _check_freepbx(settings)
+    _check_ssh(settings)
     if settings.target == "sandbox":
         _refuse_user_without_url(settings)
         _refuse_live_urls(settings)
@@ -364,6 +387,22 @@ def _check_freepbx(settings: Settings) -> None:
             f"{', '.join(lacking)}: missing, although pbx.kind is freepbx",
             "give the GUI's address, an administrator's user name and a secret reference (FreePBX: Admin > "
             'Administrators), or driver = "shell"',
+        )
+
+
+def _check_ssh(settings: Settings) -> None:
+    table = settings.pbx
+    if table.kind == "asterisk" and table.ssh and not re.fullmatch(r"/[A-Za-z0-9._/@+-]+", table.config_dir):
+        raise SettingsError(
+            f"check the site file {settings.path}",
+            "pbx.config_dir is no plain absolute path on the machine that pbx.ssh names",
+            "give Asterisk's configuration directory there, such as /etc/asterisk",
+        )
+    if not table.ssh and (table.ssh_key or table.ssh_known_hosts):
+        raise SettingsError(
+            f"check the site file {settings.path}",
+            "pbx.ssh_key and pbx.ssh_known_hosts count for nothing without pbx.ssh",
+            'give pbx.ssh = "user@host" as well, or take them out',
         )
 
 

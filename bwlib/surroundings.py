@@ -57,6 +57,8 @@ class Surroundings:
     call_lock: one test call at a time on this account from this machine, or two could pass on one call's evidence.
     why_gone(): a sentence when what we work on was stopped meanwhile, else "".
     nameservers: whom to ask for names, None for the system's, () for nobody. pages: where pictures are taken.
+    registrar, called_at: where the phone registers, and where Bandwidth calls the PBX; None: at the address that the
+    PBX says it listens on.
     """
 
     target: str
@@ -79,6 +81,8 @@ class Surroundings:
     why_gone: Callable[[], str]
     pages: Pages
     nameservers: tuple[tuple[str, int], ...] | None = None
+    registrar: tuple[str, int] | None = None
+    called_at: tuple[str, int] | None = None
 
 
 def named_application(settings: Settings, secret: Callable[[str], SecretStr]) -> Application:

@@ -132,7 +132,7 @@ def test_what_cannot_be_masked_is_not_installed(debian: Machine) -> None:
     (debian.folder / "systemd").mkdir()
     debian.add("systemctl", "exit 1")
     debian.run()
-    assert debian.calls("apt-get")[-1].endswith("--no-install-recommends chromium sip-tester baresip-core")
+    assert debian.calls("apt-get")[-1].endswith("--no-install-recommends chromium sip-tester baresip-core php-cli")
 
 
 def test_ubuntu_is_told_about_playwright_instead_of_the_snap(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_another_system_is_told_the_names_and_nothing_is_tried(tmp_path: Path) -
     fedora.user(0)
     done = fedora.run()
     assert done.returncode == 0
-    assert "chromium sip-tester baresip-core openssh-server php-cli" in done.stderr
+    assert "chromium sip-tester baresip-core openssh-server kamailio php-cli" in done.stderr
     assert fedora.calls("apt-get") == []
 
 

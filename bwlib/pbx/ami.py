@@ -14,6 +14,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Protocol
 
 from pydantic import SecretStr
 
@@ -22,6 +23,18 @@ from bwlib.errors import PbxRefused, PbxUnreachable
 log = logging.getLogger(__name__)
 
 MAX_ANSWER_BYTES = 8_000_000  # a list of a PBX with thousands of phones is far below
+
+
+class Tunnel(Protocol):
+    """Another way to the manager interface than a TCP connection of ours."""
+
+    where: str
+
+    def connect(self, timeout_s: float) -> socket.socket:
+        """Raises OSError as a socket does, PbxUnreachable when the tunnel itself cannot be made."""
+
+    def remark(self) -> str:
+        """What it has to say about a connection that was closed at once, "" for nothing."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +51,23 @@ class AmiAnswer:
 class Ami:
     """A logged-in connection; use it as a context manager.
 
-    timeout_s: the longest silence that is waited for. Raises PbxUnreachable when nothing answers or the connection
-    breaks, PbxRefused when the login is refused.
+    timeout_s: the longest silence that is waited for. tunnel: leads to host and port, which are then as seen from its
+    other end. Raises PbxUnreachable when nothing answers or the connection breaks, PbxRefused when the login is
+    refused.
     """
 
-    def __init__(self, host: str, port: int, user: str, secret: SecretStr, timeout_s: float = 10) -> None:
-        self._where = f"the Asterisk Manager Interface at {host}:{port}"
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        user: str,
+        secret: SecretStr,
+        timeout_s: float = 10,
+        tunnel: Tunnel | None = None,
+    ) -> None:
+        self._where = f"the Asterisk Manager Interface at {host}:{port}" + (f" of {tunnel.where}" if tunnel else "")
         self._address = (host, port)
+        self._tunnel = tunnel
         self._user = user
         self._secret = secret
         self._timeout_s = timeout_s
@@ -53,7 +76,7 @@ class Ami:
 
     def __enter__(self) -> Ami:
         try:
-            self._socket = socket.create_connection(self._address, timeout=self._timeout_s)
+            self._socket = self._connect()
         except OSError as error:
             raise self._unreachable(error.strerror or type(error).__name__) from error
         try:
@@ -68,6 +91,11 @@ class Ami:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._socket.close()
+
+    def _connect(self) -> socket.socket:
+        if self._tunnel is not None:
+            return self._tunnel.connect(self._timeout_s)
+        return socket.create_connection(self._address, timeout=self._timeout_s)
 
     def action(self, name: str, **fields: str) -> AmiAnswer:
         """Send one action and collect its whole answer, lists included. `ok` tells whether Asterisk agreed."""
@@ -139,9 +167,11 @@ class Ami:
         return message
 
     def _unreachable(self, came_back: str) -> PbxUnreachable:
-        return PbxUnreachable(
-            f"talk to {self._where}", came_back, "start Asterisk, and check enabled, bindaddr and port in manager.conf"
-        )
+        remark = self._tunnel.remark() if self._tunnel else ""
+        do_next = "start Asterisk, and check enabled, bindaddr and port in manager.conf"
+        if "prohibited" in remark:
+            do_next = "let sshd there forward to the manager interface (AllowTcpForwarding, PermitOpen)"
+        return PbxUnreachable(f"talk to {self._where}", f"{came_back} ({remark})" if remark else came_back, do_next)
 
 
 def _split(line: str) -> tuple[str, str, str]:

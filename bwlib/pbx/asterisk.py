@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from bwlib.errors import PbxRefused
 from bwlib.models import Extension, OutboundRoute, PbxInfo, Trunk
 from bwlib.pbx import Kind, Owner, asterisk_text, by_hand, checks
-from bwlib.pbx.ami import Ami
-from bwlib.pbx.asterisk_files import OwnFiles
+from bwlib.pbx.ami import Ami, Tunnel
+from bwlib.pbx.asterisk_files import Files, LocalFiles, OwnFiles
 from bwlib.pbx.asterisk_read import (
     Step,
     extension_from,
@@ -41,31 +41,38 @@ OWN_CONTEXTS = (asterisk_text.INBOUND_CONTEXT, asterisk_text.outbound_context(""
 class AsteriskPbx:
     """A `bwlib.pbx.Pbx`.
 
-    config_dir: Asterisk's astetcdir. ami_*: a manager user with the write classes system, command, config, reporting.
-    site: whose objects are ours; those that another site wrote are not, those that name no site are. origin: where this
-    Asterisk came from, for the record. Every method opens its own manager connection.
+    config_dir: Asterisk's astetcdir; `Files` of another machine, when it is there. ami_*: a manager user with the write
+    classes system, command, config, reporting. site: whose objects are ours; those that another site wrote are not,
+    those that name no site are. origin: where this Asterisk came from, for the record. tunnel: leads to the manager
+    interface. host: what a transport on every address is named by, the AMI's host when left out. Every method opens its
+    own manager connection.
     """
 
     def __init__(
         self,
-        config_dir: Path,
+        config_dir: Path | Files,
         ami_host: str,
         ami_port: int,
         ami_user: str,
         ami_secret: SecretStr,
         site: str = "",
         origin: str = "",
+        tunnel: Tunnel | None = None,
+        host: str = "",
     ) -> None:
         if site:
             checks.check_name("site", site)
         self._site = site
-        self._files = OwnFiles(config_dir)
+        self._directory = LocalFiles(config_dir) if isinstance(config_dir, Path) else config_dir
+        self._files = OwnFiles(self._directory)
         self._ami_address = (ami_host, ami_port)
         self._ami_login = (ami_user, ami_secret)
         self._origin = origin
+        self._tunnel = tunnel
+        self._host = host or ami_host
 
     def info(self) -> PbxInfo:
-        """Version, and the address of the first UDP transport; an unspecified one is named by the AMI's host."""
+        """Version, and the address of the first UDP transport; an unspecified one is named by the machine."""
         with self._ami() as ami:
             version = ami.action("CoreSettings").fields.get("AsteriskVersion", "")
             transports = "\n".join(ami.command("pjsip show transports"))
@@ -76,12 +83,12 @@ class AsteriskPbx:
                 "no UDP transport in `pjsip show transports`",
                 "add a section with type=transport, protocol=udp and bind= to pjsip.conf",
             )
-        host = self._ami_address[0] if bound[1] == "0.0.0.0" else bound[1]  # noqa: S104 - compared, not bound
+        host = self._host if bound[1] == "0.0.0.0" else bound[1]  # noqa: S104 - compared, not bound
         return PbxInfo("Asterisk", version, host, int(bound[2]), self._origin)
 
     def identity(self) -> Mapping[str, str]:
-        """The directory of its configuration, and the host of its manager interface (its port may change)."""
-        return {"config_dir": str(self._files.directory.resolve()), "ami_host": self._ami_address[0]}
+        """Where its configuration is, and the host of its manager interface (its port may change)."""
+        return {**self._directory.identity(), "ami_host": self._ami_address[0]}
 
     def check_put(self, thing: Trunk | OutboundRoute | Extension) -> None:
         """Raise what `put_*` would raise; write nothing.
@@ -211,7 +218,7 @@ class AsteriskPbx:
     # ---------------------------------------------------------------- how
 
     def _ami(self) -> Ami:
-        return Ami(*self._ami_address, *self._ami_login)
+        return Ami(*self._ami_address, *self._ami_login, tunnel=self._tunnel)
 
     def _own_sections(self) -> set[str]:
         texts = [block.text for block in self._files.blocks(PJSIP).values()]
@@ -224,14 +231,14 @@ class AsteriskPbx:
         pjsip: str | None,
         dialplan: str | None,
     ) -> None:
-        with self._files.locked():
+        with self._directory.locked():
             self.check_put(thing)
             for file, text in ((PJSIP, pjsip), (DIALPLAN, dialplan)):
                 if text is not None:
                     self._write(file, {**self._files.blocks(file), key: asterisk_text.Block(text, self._site)})
 
     def _delete(self, kind: Kind, name: str) -> None:
-        with self._files.locked():
+        with self._directory.locked():
             self._refuse_if_others(kind, name, "delete")
             for file in (PJSIP, DIALPLAN):
                 blocks = self._files.blocks(file)

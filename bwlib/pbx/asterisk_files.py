@@ -1,18 +1,23 @@
 """Our own files in Asterisk's configuration directory, and the one line in each of the person's files that reads them.
 
 Nothing else of the person's files is touched: take everything of ours away and they are what they were, byte for byte.
+What is done is here; how a file is read or written is `Files`: on this machine (below), or on another one over ssh
+(`bwlib.pbx.asterisk_files_ssh`).
 """
 
 from __future__ import annotations
 
 import fcntl
+import glob
 import logging
 import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from bwlib.errors import PbxRefused
 from bwlib.pbx.asterisk_text import Block, Key, join_blocks, mask_secrets, split_blocks, with_include, without_include
@@ -23,61 +28,159 @@ FOLDER = "bw-runbook"
 PERSONS_FILES = ("pjsip.conf", "extensions.conf")
 
 
+@dataclass(frozen=True)
+class Change:
+    """One file as it is to be: `content`, or gone when that is None.
+
+    like: the file whose owner it gets, and whose mode unless `mode` is given.
+    """
+
+    name: str
+    content: bytes | None
+    like: str = ""
+    mode: int | None = None
+
+
+class Files(Protocol):
+    """Asterisk's configuration directory, wherever it is. Names are relative to it, or absolute.
+
+    All methods raise PbxRefused with what the system said, PbxUnreachable when the machine does not answer.
+    """
+
+    @property
+    def directory(self) -> str:
+        """As it was given."""
+
+    def identity(self) -> Mapping[str, str]:
+        """What tells this directory from others, for the record."""
+
+    def read(self, *patterns: str) -> dict[str, bytes]:
+        """Name -> content of each file that there is. The last part of a pattern may hold * ? and [...]."""
+
+    def change(self, *changes: Change) -> None:
+        """Make them so, each file at once, all of them or none. A missing folder is made, an emptied one goes."""
+
+    def locked(self) -> AbstractContextManager[None]:
+        """One writer at a time, between processes too."""
+
+
 class OwnFiles:
     """bw-runbook/pjsip.conf and bw-runbook/extensions.conf under Asterisk's configuration directory."""
 
-    def __init__(self, config_dir: Path) -> None:
-        self._dir = config_dir
+    def __init__(self, files: Files) -> None:
+        self._files = files
 
     def blocks(self, file: str) -> dict[Key, Block]:
         """Our blocks in bw-runbook/<file>; empty when there is no such file."""
-        path = self._dir / FOLDER / file
-        return split_blocks(self._read(path).decode()) if path.exists() else {}
+        ours = f"{FOLDER}/{file}"
+        return split_blocks(self._files.read(ours).get(ours, b"").decode())
 
     def write(self, file: str, blocks: Mapping[Key, Block], head: str = "") -> None:
         """Make `blocks` the content of bw-runbook/<file>: atomically, and together with the including line."""
-        persons, ours = self._dir / file, self._dir / FOLDER / file
-        line = f"#tryinclude {FOLDER}/{file}\n".encode()
+        ours = f"{FOLDER}/{file}"
+        line = f"#tryinclude {ours}\n".encode()
         text = join_blocks(blocks, head).encode()
-        try:
-            if text:
-                ours.parent.mkdir(mode=0o700, exist_ok=True)
-                _give_to_owner_of(self._dir, ours.parent)
-                _replace(ours, text, like=persons, mode=0o600)
-                _replace(persons, with_include(self._read(persons), line), like=persons)
-            else:
-                _replace(persons, without_include(self._read(persons), line), like=persons)
-                ours.unlink(missing_ok=True)
-                with suppress(OSError):  # the other file still lives in it, or it was never there
-                    ours.parent.rmdir()
-        except OSError as error:
-            raise self._refused("write", error) from error
-
-    @property
-    def directory(self) -> Path:
-        return self._dir
+        there = self._files.read(file, ours)
+        before = there.get(file, b"")
+        if text:
+            wanted = [Change(ours, text, like=file, mode=0o600), Change(file, with_include(before, line), like=file)]
+        else:
+            wanted = [Change(file, without_include(before, line), like=file), Change(ours, None)]
+        changes = [change for change in wanted if (there.get(change.name) or None) != (change.content or None)]
+        if changes:
+            self._files.change(*changes)
 
     def snapshot(self) -> dict[str, str]:
         """Both of the person's files and both of ours, those that there are; secrets masked."""
-        names = [*PERSONS_FILES, *(f"{FOLDER}/{file}" for file in PERSONS_FILES)]
-        paths = {name: self._dir / name for name in names}
-        return {
-            name: mask_secrets(self._read(path).decode("utf-8", errors="replace"))
-            for name, path in paths.items()
-            if path.exists()
-        }
+        found = self._files.read(*PERSONS_FILES, *(f"{FOLDER}/{file}" for file in PERSONS_FILES))
+        return {name: mask_secrets(content.decode("utf-8", errors="replace")) for name, content in found.items()}
 
     def persons_sections(self, file: str) -> set[str]:
         """The names of all sections in the person's <file> and the files that it includes, ours excepted."""
-        names: set[str] = set()
-        for path in self._with_included(self._dir / file, set()):
-            text = self._read(path).decode("utf-8", errors="replace")
-            names |= set(re.findall(r"^[ \t]*\[([^\]\n]+)\]", text, re.MULTILINE))
-        return names
+        sections: set[str] = set()
+        asked: set[str] = set()
+        wanted = {file}
+        while wanted:
+            asked |= wanted
+            found = self._files.read(*sorted(wanted))
+            texts = [
+                content.decode("utf-8", errors="replace") for name, content in found.items() if self._is_not_ours(name)
+            ]
+            wanted = {name for text in texts for name in _included(text)} - asked
+            sections |= {name for text in texts for name in re.findall(r"^[ \t]*\[([^\]\n]+)\]", text, re.MULTILINE)}
+        return sections
+
+    def _is_not_ours(self, name: str) -> bool:
+        return PurePosixPath(self._files.directory, name).parent != PurePosixPath(self._files.directory, FOLDER)
+
+
+def _included(text: str) -> set[str]:
+    found = re.findall(r'^[ \t]*#(?:try)?include[ \t]+["<]?([^">;\n]+)', text, re.MULTILINE)
+    return {pattern.strip() for pattern in found} - {""}
+
+
+# ------------------------------------------------------------------ on this machine
+
+
+class LocalFiles:
+    """A directory of this machine. See `Files`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._dir = directory
+
+    @property
+    def directory(self) -> str:
+        return str(self._dir)
+
+    def identity(self) -> Mapping[str, str]:
+        return {"config_dir": str(self._dir.resolve())}
+
+    def read(self, *patterns: str) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for pattern in patterns:
+            for name in self._matching(pattern):
+                try:
+                    found[name] = (self._dir / name).read_bytes()
+                except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                    continue
+                except OSError as error:
+                    raise self._refused("read", error) from error
+        return found
+
+    def _matching(self, pattern: str) -> list[str]:
+        where = Path(pattern)
+        if not glob.has_magic(where.name):
+            return [pattern]
+        return [str(where.parent / path.name) for path in sorted((self._dir / where.parent).glob(where.name))]
+
+    def change(self, *changes: Change) -> None:
+        before = self.read(*(change.name for change in changes))
+        done: list[Change] = []
+        try:
+            for change in changes:
+                self._change(change)
+                done.append(change)
+        except OSError as error:
+            for change in reversed(done):
+                with suppress(OSError):  # the first error is the one to tell
+                    self._change(Change(change.name, before.get(change.name), change.like, change.mode))
+            raise self._refused("write", error) from error
+
+    def _change(self, change: Change) -> None:
+        path = self._dir / change.name
+        if change.content is None:
+            path.unlink(missing_ok=True)
+            if path.parent != self._dir:
+                with suppress(OSError):  # another file still lives in it, or it was never there
+                    path.parent.rmdir()
+            return
+        if not path.parent.is_dir():
+            path.parent.mkdir(mode=0o700)
+            _give_to_owner_of(self._dir, path.parent)
+        _replace(path, change.content, like=self._dir / change.like, mode=change.mode)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One writer at a time, between processes too."""
         try:
             directory = os.open(self._dir, os.O_RDONLY)
         except OSError as error:
@@ -87,26 +190,6 @@ class OwnFiles:
             yield
         finally:
             os.close(directory)
-
-    def _with_included(self, path: Path, seen: set[Path]) -> Iterator[Path]:
-        if path in seen or not path.is_file() or path.parent == self._dir / FOLDER:
-            return
-        seen.add(path)
-        yield path
-        text = self._read(path).decode("utf-8", errors="replace")
-        for pattern in re.findall(r'^[ \t]*#(?:try)?include[ \t]+["<]?([^">;\n]+)', text, re.MULTILINE):
-            where = Path(pattern.strip())
-            base = where.parent if where.is_absolute() else self._dir / where.parent
-            for included in sorted(base.glob(where.name)):
-                yield from self._with_included(included, seen)
-
-    def _read(self, path: Path) -> bytes:
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            raise self._refused("read", error) from error
 
     def _refused(self, verb: str, error: OSError) -> PbxRefused:
         return PbxRefused(
@@ -119,8 +202,6 @@ class OwnFiles:
 def _replace(path: Path, content: bytes, like: Path, mode: int | None = None) -> None:
     """Write a whole file at once; a reader sees the old or the new one. Keeps owner (and mode) of `like`."""
     path = path.resolve()
-    if path.exists() and path.read_bytes() == content:
-        return
     there = like.stat() if like.exists() else None
     wanted_mode = mode if mode is not None else (there.st_mode & 0o777 if there else 0o600)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # no *.conf: it must not match anybody's #include

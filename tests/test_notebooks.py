@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -38,6 +39,13 @@ def test_a_notebook_is_valid_and_short(notebook: nbformat.NotebookNode) -> None:
     nbformat.validate(notebook)
     assert len(notebook.cells) <= 30
     assert notebook.metadata.kernelspec.name == "python3"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_cell_has_an_id_of_its_own(path: Path) -> None:
+    """Read as it lies there: nbformat gives a second one of the same id another, and only warns."""
+    ids = [cell["id"] for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
+    assert len(ids) == len(set(ids))
 
 
 def test_a_notebook_is_committed_without_outputs(notebook: nbformat.NotebookNode) -> None:

@@ -85,7 +85,7 @@ class Baresip:
     def _end(self) -> None:
         self._process.terminate()  # it hangs up and unregisters
         try:
-            self._process.wait(5)
+            self._process.wait(ASIDE_S)  # only by its own end is the recording whole
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

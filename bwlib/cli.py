@@ -65,13 +65,18 @@ def main() -> None:
         if error.format_message():  # click's UsageError; without a message it printed the help itself
             _say_error(
                 SettingsError(
-                    f"read the command line: {' '.join(sys.argv[1:])}",
+                    f"read the command line: {_typed()}",
                     str(error.format_message()),
                     "bw-runbook --help, or bw-runbook COMMAND --help",
                 )
             )
         raise SystemExit(6) from None
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _typed() -> str:
+    """What was typed, without the values: one of them may be a secret."""
+    return " ".join(word.partition("=")[0] for word in sys.argv[1:])
 
 
 def _say_error(error: BwlibError) -> None:

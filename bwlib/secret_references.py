@@ -24,6 +24,8 @@ from pydantic import SecretStr
 from bwlib.errors import SecretUnavailable, SettingsError
 
 _REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|keyring:[^/\s]+/[^/\s]+|file:[^\x00-\x1f]+|prompt:[^\x00-\x1f]*")
+# They name a file, and ssh alone reads what is in it.
+_PATHS = ("pbx_ssh_key",)
 _SECRET_NAME = re.compile("pass|secret|token|key|hash", re.IGNORECASE)
 # Redaction cannot tell a very short or monotonous secret from ordinary text (a hash may hold 00000000).
 MINIMUM_LENGTH = 8
@@ -41,7 +43,8 @@ def refuse_values(answers: Mapping[str, object], attempted: str) -> None:
     Raises: SettingsError.
     """
     for name, value in answers.items():
-        if _SECRET_NAME.search(name) and isinstance(value, str) and value and not is_reference(value):
+        named_secret = name not in _PATHS and _SECRET_NAME.search(name)
+        if named_secret and isinstance(value, str) and value and not is_reference(value):
             raise SettingsError(
                 attempted,
                 f"{name} is given a value; by its name it is a secret, and a value would be written into files",

@@ -50,6 +50,12 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     assert done.stdout == ""
 
 
+def test_a_usage_error_does_not_repeat_a_value_that_was_typed() -> None:
+    done = bw_runbook("frobnicate", "-p", "password=correct-horse-battery")
+    assert done.returncode == 6
+    assert "correct-horse" not in done.stdout + done.stderr
+
+
 def test_a_missing_site_file_is_three_sentences_without_a_traceback(tmp_path: Path) -> None:
     done = bw_runbook("run", str(tmp_path / "none.toml"))
     assert done.returncode == 6

@@ -32,7 +32,7 @@ PERSONS_FILES = ("pjsip.conf", "extensions.conf")
 class Change:
     """One file as it is to be: `content`, or gone when that is None.
 
-    like: the file whose owner it gets, and whose mode unless `mode` is given.
+    like: the file whose owner it gets, and whose mode unless `mode` is given; "" for itself.
     """
 
     name: str
@@ -177,7 +177,7 @@ class LocalFiles:
         if not path.parent.is_dir():
             path.parent.mkdir(mode=0o700)
             _give_to_owner_of(self._dir, path.parent)
-        _replace(path, change.content, like=self._dir / change.like, mode=change.mode)
+        _replace(path, change.content, like=self._dir / (change.like or change.name), mode=change.mode)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

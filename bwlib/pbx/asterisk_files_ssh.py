@@ -25,15 +25,18 @@ LOCK_TRIES = 30  # one a second
 # read PATTERN... "" | stage PATH LIKE MODE CONTENT | settle | remove PATH | lock TRIES | unlock
 SCRIPT = r"""
 umask 077; LC_ALL=C; export LC_ALL; IFS=
-dir=$1; set --; why=; made=
-trap 'rm -f -- "$@"' EXIT
+dir=$1; set --; why=; made=; parts=
+nl='
+'
+trap tidy EXIT
 trap 'exit 1' HUP INT TERM
+tidy() { set -f; IFS=$nl; rm -f -- $parts; set +f; IFS=; parts=; }
 end() { if [ -z "$why" ]; then echo ok; else printf 'no %s' "$why" | tr '\n' ' '; echo; fi; why=; }
 tell() { said=$("$@" 2>&1) || { why=${said:-$1 failed}; return 1; }; }
 line() { IFS= read -r "$1" || exit 1; }
 own() {
-  like=$2; [ -e "$like" ] || like=$dir
-  tell stat -L -c %u:%g -- "$like" && owner=$said && tell stat -L -c %u:%g -- "$1" || return 1
+  model=$2; [ -e "$model" ] || model=$dir
+  tell stat -L -c %u:%g -- "$model" && owner=$said && tell stat -L -c %u:%g -- "$1" || return 1
   [ "$said" = "$owner" ] || tell chown -- "$owner" "$1"
 }
 save() {
@@ -46,10 +49,10 @@ stage() {
   if [ ! -d "$folder" ]; then tell mkdir -m 700 -- "$folder" && made=$folder && own "$folder" "$dir" || return 1; fi
   tell readlink -f -- "$path" || return 1
   part=${said%/*}/.${said##*/}.bw-new
-  rm -f -- "$part"; staged=$part
-  tell save "$content" "$part" || { rm -f -- "$part"; return 1; }
+  rm -f -- "$part"; parts=$parts$part$nl
+  tell save "$content" "$part" || return 1
   if [ -z "$mode" ]; then mode=600; [ ! -e "$like" ] || { tell stat -L -c %a -- "$like" && mode=$said; }; fi
-  tell chmod -- "$mode" "$part" && own "$part" "$like" || { rm -f -- "$part"; return 1; }
+  tell chmod -- "$mode" "$part" && own "$part" "$like" || return 1
   sync -- "$part" 2>/dev/null || :
 }
 settle() {
@@ -82,8 +85,8 @@ while IFS= read -r verb; do
     done; end ;;
   stage)
     line path; line like; line mode; line content
-    if [ -z "$why" ]; then staged=; stage && set -- "$@" "$staged"; fi ;;
-  settle) settle "$@"; set --; end ;;
+    if [ -z "$why" ] && stage; then set -- "$@" "$part"; fi ;;
+  settle) settle "$@"; set --; tidy; end ;;
   remove) line path; tell rm -f -- "$path"; [ "${path%/*}" = "$dir" ] || rmdir -- "${path%/*}" 2>/dev/null; end ;;
   lock)
     line tries
@@ -165,19 +168,19 @@ class SshFiles:
     def _staging(self, change: Change) -> str:
         content = base64.b64encode(change.content or b"").decode()
         mode = "" if change.mode is None else f"{change.mode:o}"
-        return f"stage\n{self._path(change.name)}\n{self._path(change.like)}\n{mode}\n{content}\n"
+        return f"stage\n{self._path(change.name)}\n{self._path(change.like or change.name)}\n{mode}\n{content}\n"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Held by the session: when that is cut off, the lock is free, and nothing more is written under it."""
-        self._ask("lock", f"lock\n{LOCK_TRIES}\n", LOCK_TRIES + ANSWER_LIMIT_S)
         self._locked = self._connection.session()
         try:
+            self._ask("lock", f"lock\n{LOCK_TRIES}\n", LOCK_TRIES + ANSWER_LIMIT_S)
             yield
         finally:
-            self._locked = None
             with suppress(PbxUnreachable):  # then it is free as well
                 self._ask("unlock", "unlock\n")
+            self._locked = None
 
     def _path(self, name: str) -> str:
         if any(ord(character) < 32 for character in name):

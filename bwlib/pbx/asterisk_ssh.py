@@ -158,6 +158,8 @@ class Session:
         line begins with "no".
         """
         lines = []
+        if not self.alive:
+            raise self._cut_off("the connection ended")
         try:
             self._in.write(request.encode("utf-8", "surrogateescape"))
             self._in.flush()

@@ -109,6 +109,7 @@ def run_site(
     secrets = _Secrets(record, learn_secrets)
     failed = False
     with hold(record), _sigterm_interrupts():
+        secrets.learn()
         for name in notebooks:
             if failed:
                 record.journal.append("notebook", notebook=name, status="skipped", reason="an earlier notebook failed")

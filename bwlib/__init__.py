@@ -30,7 +30,8 @@ from bwlib.errors import (
 )
 
 if _typing.TYPE_CHECKING:
-    from bwlib.run import open_run, start_site
+    from bwlib.run import open_run
+    from bwlib.starting import start_site
 
 __all__ = [
     "BandwidthError",
@@ -56,8 +57,9 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """open_run and start_site at their first use: what they stand on takes a third of a second, `--help` none of it."""
     if name in ("open_run", "start_site"):
-        from bwlib import run
+        import importlib
 
-        found: object = getattr(run, name)
+        home = importlib.import_module("bwlib.run" if name == "open_run" else "bwlib.starting")
+        found: object = getattr(home, name)
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

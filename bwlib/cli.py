@@ -96,8 +96,8 @@ def demo(
     as_json: AsJsonLines = False,
 ) -> None:
     """The whole guide on the sandbox: application, realm, credential, PBX, two calls, both heard."""
-    from bwlib.run import start_site
     from bwlib.sandbox.control import home
+    from bwlib.starting import start_site
 
     if road not in ("realm", "sip-uri"):
         raise SettingsError("start the demo", f"there is no road {road!r}", "use realm or sip-uri")
@@ -137,8 +137,8 @@ def lab(
 ) -> None:
     """JupyterLab on the first notebook, with the sandbox behind it; Ctrl-C ends all that it started."""
     from bwlib.lab import running_lab, signals_as_interrupt
-    from bwlib.run import SITE_FILE
     from bwlib.sandbox import control
+    from bwlib.starting import SITE_FILE
 
     path = (site_file or control.home() / "lab" / "site.toml").absolute()
     variables = {SITE_FILE: str(path)}

@@ -6,30 +6,44 @@ A `Run` is what `open_run` gives a notebook. It knows neither the sandbox nor th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import SecretStr
 
-from bwlib import stepping
+from bwlib import asking, at_bandwidth, at_pbx, stepping
+from bwlib.asking import ask
 from bwlib.errors import NotAsExpected
 from bwlib.models import Application, Extension, InboundSipUri, OutboundRoute, Outcome, Realm, SipCredential, Trunk
 from bwlib.record.run_record import RunRecord
-from bwlib.settings import Mode, Road, Settings
+from bwlib.settings import Mode, Settings
 from bwlib.surroundings import Surroundings
-from bwlib.wanted import found_application, kept_secrets, learn_ha1, wanted_extension, wanted_route, wanted_trunk
 from bwlib.widgets import show
 
 if TYPE_CHECKING:
     from bwlib.steps.calls import CallProof
     from bwlib.steps.compare import Witness
-    from bwlib.steps.pbx import Kind
 
 T = TypeVar("T")
-P = TypeVar("P", Trunk, OutboundRoute, Extension)
+# plan: look and list; apply: write and read back; verify: read back and insist.
+Doing = Literal["plan", "apply", "verify"]
 
-SHEET = "Settings for the PBX"
+
+@dataclass(frozen=True)
+class Opened:
+    """What a run works on, once its answers are known."""
+
+    settings: Settings
+    on: Surroundings
+    record: RunRecord
+    secret: Callable[[str], SecretStr]
+
+
+Reopen = Callable[[Mapping[str, Any], frozenset[str]], Opened]
+"""(answers that win over everything, entries whose notebook parameter counts no more) -> what to work on now."""
 
 
 class Run:
@@ -46,20 +60,37 @@ class Run:
         secret: Callable[[str], SecretStr],
         seal_here: bool,
         operator: str = "",
+        attended: bool = False,
+        reopen: Reopen | None = None,
     ) -> None:
+        """attended: somebody is there to press buttons. reopen: gives what to work on when answers have changed."""
         self.settings = settings
         self.record = record
         self.notebook = notebook
         self.mode = mode
-        self.writes = mode == "apply" or (mode == "auto" and surroundings.target == "sandbox")
+        applies = mode == "apply" or (mode == "auto" and surroundings.target == "sandbox")
+        self.doing: Doing = "apply" if applies else "plan"
         self.on = surroundings
         self.secret = secret
         self.operator = operator
+        self.attended = attended
+        self.waits = attended and mode == "auto" and settings.walk == "click"
         self._seal_here = seal_here
+        self._reopen = reopen
+        self._answers: dict[str, Any] = {}  # given in a form, not in the site file
+        self._saved: frozenset[str] = frozenset()  # entries that a form has written into the site file
         self.undo_planned = False  # this run has listed what an undo would remove
+        self.made: dict[str, Any] = {}  # by step, what it found or made in this kernel
+        self.status: dict[str, str] = {}  # by step, how it ended last in this kernel
+        self.click: Mapping[str, object] = {}  # while a button is at work: which, and the cell of its card
 
     def __repr__(self) -> str:
         return f"Run({self.settings.name!r}, {self.on.target}, mode {self.mode}, record {self.record.folder.name})"
+
+    @property
+    def writes(self) -> bool:
+        """Whether a step may write now."""
+        return self.doing == "apply"
 
     # ------------------------------------------------------------ prerequisites
 
@@ -85,245 +116,95 @@ class Run:
 
         self.step("rights", read, read)
 
+    def answers(self) -> None:
+        """What counts for this site; with somebody at the front end, a form to change it."""
+        ask(self, "answers", lambda: asking.show_answers(self), waits=False)
+
+    def overview(self) -> None:
+        """The parts as a picture, with this site's own values; a part is green once the records prove it."""
+        from bwlib.overview_now import show_overview
+
+        ask(self, "overview", lambda: show_overview(self), waits=False)
+
+    def glossary(self) -> None:
+        """The words of the guide, each in a sentence or two."""
+        from bwlib.widgets.glossary import show_glossary
+
+        show_glossary()
+
     # ------------------------------------------------------------ guide step 1
 
     def application(self) -> Application | None:
         """Guide step 1: the Voice application with POST callbacks."""
-        from bwlib.steps import application as steps
-
-        wanted, client = self.on.application, self.on.client
-        witness = self._witness("application", steps.TITLE, {"name": wanted.name})
-        return self.step(
-            "application",
-            lambda: steps.plan_application(client, wanted),
-            lambda: steps.ensure_application(client, wanted, witness=witness),
-        ).found
+        return ask(self, "application", lambda: at_bandwidth.application(self))
 
     def callback(self) -> None:
         """Ask the application's callback URL as Bandwidth will: it challenges where it should and answers BXML."""
-        from bwlib.bandwidth.callback import check_callback
-
-        wanted = self.on.application
-
-        def ask() -> Outcome[dict[str, str]]:
-            answer = check_callback(
-                wanted.call_initiated_url,
-                number=self.on.number,
-                dial=self.settings.test.dial,
-                user=wanted.callback_user,
-                password=wanted.callback_password,
-                on_exchange=self.on.recorder,
-                verify=self.on.callback_ca or True,
-            )
-            facts = {
-                "url": answer.url,
-                "status": str(answer.status),
-                "asked for credentials first": "yes" if answer.challenged else "no",
-                "BXML verbs": ", ".join(answer.verbs) or "none",
-            }
-            return Outcome("passed", "Callback URL answers", facts)
-
-        self.step("callback", lambda: self._planned("Callback URL answers", wanted.call_initiated_url), ask)
+        ask(self, "callback", lambda: at_bandwidth.callback(self))
 
     # ------------------------------------------------------------ guide step 2
 
     def realm(self) -> Realm | None:
         """Guide step 2: an ACTIVE realm."""
-        from bwlib.steps import realm as steps
-
-        if not self._on_road("realm", steps.TITLE):
-            return None
-        wanted, client = self.settings.realm, self.on.client
-        return self.step(
-            "realm",
-            lambda: steps.plan_realm(client, wanted.name, wanted.description),
-            lambda: steps.ensure_realm(
-                client,
-                wanted.name,
-                wanted.description,
-                timeout_s=wanted.wait_s,
-                tell=show.show_progress,
-                witness=self._witness("realm", steps.TITLE, {"name": wanted.name}),
-            ),
-        ).found
+        return ask(self, "realm", lambda: at_bandwidth.realm(self))
 
     def sip_credential(self, realm: Realm | None) -> SipCredential | None:
         """Guide step 2: a SIP credential in the realm, bound to the application of step 1."""
-        from bwlib.steps import sip_credential as steps
-
-        if not self._on_road("realm", steps.TITLE):
-            return None
-        table, client = self.settings.sip_credential, self.on.client
-
-        def go(*, write: bool) -> Outcome[SipCredential]:
-            application = found_application(self)
-            if realm is None or application is None:
-                return self.missing(steps.TITLE, "the application and the realm", "10_application")
-            password = self.secret(table.password)
-            learn_ha1(self, realm.fqdn, table.username, password)
-            if not write:
-                return steps.plan_sip_credential(client, realm, table.username, password, application)
-            return steps.ensure_sip_credential(
-                client,
-                realm,
-                table.username,
-                password,
-                application,
-                rotate=table.rotate,
-                witness=self._witness(
-                    "sip_credential", steps.TITLE, {"username": table.username, "realm_id": realm.id}
-                ),
-            )
-
-        return self.step("sip_credential", lambda: go(write=False), lambda: go(write=True)).found
+        return ask(self, "sip_credential", lambda: at_bandwidth.sip_credential(self, realm))
 
     def inbound_sip_uri(self) -> InboundSipUri | None:
         """Guide step 2 by the second road: calls to the application's own SIP URI, in place of realm and credential."""
-        from bwlib import second_road
-        from bwlib.steps.inbound_sip_uri import TITLE
-
-        return second_road.ensure(self) if self._on_road("sip-uri", TITLE) else None
+        return ask(self, "inbound_sip_uri", lambda: at_bandwidth.inbound_sip_uri(self))
 
     def dns(self, *places: Realm | InboundSipUri | None) -> None:
         """Where DNS says that the place is: the one that is there, a realm or a SIP URI. A PBX finds its port so."""
-        from bwlib.steps.dns import TITLE, check_dns
-
-        hosts = [place.fqdn if isinstance(place, Realm) else place.host for place in places if place is not None]
-
-        def ask() -> Outcome[dict[str, str]]:
-            if not hosts:
-                return self.missing(TITLE, self._entrance(), "20_sip_credentials")
-            return check_dns(hosts[0], self.on.nameservers, self.on.trunk_proxy)
-
-        self.step("dns", ask, ask)
-
-    def _on_road(self, road: Road, title: str) -> bool:
-        """Say so, and write nothing down, when a step belongs to the other road."""
-        if self.settings.road != road:
-            show.show_text(title, [f'not on this road: the site file says road = "{self.settings.road}"'])
-        return self.settings.road == road
+        ask(self, "dns", lambda: at_bandwidth.dns(self, *places))
 
     # ------------------------------------------------------------ guide step 3
 
     def settings_sheet(self, pbx: str = "any") -> None:
         """Trunk, route and extension as a sheet to type in by hand, in a PBX's words. Secrets are named, not shown."""
-        from bwlib.pbx.by_hand import product, settings_sheet
-
-        if pbx == "any" and self.settings.pbx.kind == "freepbx":
-            pbx = "freepbx"
-        product(pbx)
-        sheets: list[str] = []
-
-        def write() -> Outcome[dict[str, str]]:
-            trunk, route = wanted_trunk(self), wanted_route(self)
-            if trunk is None or route is None:
-                return self.missing(SHEET, self._entrance(), "20_sip_credentials")
-            sheets.append(settings_sheet(pbx, trunk, route, wanted_extension(self), kept_secrets(self)))
-            self.record.write_text("settings_sheet.txt", sheets[0])
-            return Outcome("passed", SHEET, {"PBX": pbx, "in the record": "settings_sheet.txt"})
-
-        self.step("settings_sheet", write, write)
-        for sheet in sheets:
-            show.show_sheet(SHEET, sheet)
+        at_pbx.settings_sheet(self, pbx)
 
     def trunk(self) -> Trunk | None:
         """Guide step 3.1: the trunk to the realm, registration off, authenticating outbound only."""
-        from bwlib.steps.pbx import TRUNK
-
-        return self._pbx_step(TRUNK, lambda: wanted_trunk(self))
+        return ask(self, "trunk", lambda: at_pbx.trunk(self))
 
     def route(self) -> OutboundRoute | None:
         """Guide step 3.2: the outbound route that uses the trunk."""
-        from bwlib.steps.pbx import ROUTE
-
-        return self._pbx_step(ROUTE, lambda: wanted_route(self))
+        return ask(self, "route", lambda: at_pbx.route(self))
 
     def extension(self) -> Extension | None:
         """Guide step 3.3: the extension that uses the outbound route."""
-        from bwlib.steps.pbx import EXTENSION
-
-        return self._pbx_step(EXTENSION, lambda: wanted_extension(self))
-
-    def _pbx_step(self, kind: Kind[P], wanted: Callable[[], P | None]) -> P | None:
-        """One object on the PBX, its configuration before and after in the record."""
-        from bwlib.steps import pbx as steps
-
-        which: dict[str, str] = {}  # known once the PBX is at hand, which may fail as part of the step
-
-        def go(*, write: bool) -> Outcome[P]:
-            thing = wanted()
-            if thing is None:
-                return self.missing(kind.title, self._entrance(), "20_sip_credentials")
-            pbx = self.on.pbx()
-            which.update(pbx.identity())
-            self.record.write_config("before", pbx.snapshot())
-            if not write:
-                return steps.plan_on_pbx(pbx, kind, thing)
-            witness = self._witness(kind.word, kind.title, show.object_facts(thing), pbx=which)
-            outcome = steps.ensure_on_pbx(pbx, kind, thing, witness)
-            self.record.write_config("after", pbx.snapshot())
-            return outcome
-
-        return self.step(kind.word, lambda: go(write=False), lambda: go(write=True), pbx=which).found
+        return ask(self, "extension", lambda: at_pbx.extension(self))
 
     def check_pbx(self) -> None:
         """*Check what I did*: trunk, route and extension as they are now, field by field, however they came there."""
         from bwlib import check_pbx
 
-        check_pbx.check(self, self._entrance())
+        ask(self, "check_pbx", lambda: check_pbx.check(self, self.entrance()))
 
     def no_registration(self, trunk: Trunk | None) -> None:
         """Read from the running PBX that the trunk does not register."""
-        from bwlib.steps import pbx as steps
-
-        title = "No registration at the realm"
-
-        def check() -> Outcome[dict[str, str]]:
-            if trunk is None:
-                return self.missing(title, "the trunk", "30_pbx")
-            steps.check_no_registration(self.on.pbx(), trunk)
-            return Outcome("passed", title, {"outbound registrations to the realm": "none"})
-
-        self.step("no_registration", lambda: self._planned(title, "the trunk"), check)
+        ask(self, "no_registration", lambda: at_pbx.no_registration(self, trunk))
 
     # ------------------------------------------------------------ the test
 
     def ready(self) -> None:
         """Check everything that a call needs by reading it back; name the notebook to run when something is missing."""
-        from bwlib.steps import pbx as steps
-
-        title = "Everything a call needs is in place"
-
-        def check() -> Outcome[dict[str, str]]:
-            trunk, route = wanted_trunk(self), wanted_route(self)
-            if trunk is None or route is None:
-                raise NotAsExpected(
-                    "prepare the test calls",
-                    f"the application, or {self._entrance()}, is missing",
-                    "run the notebooks 10_application and 20_sip_credentials first",
-                )
-            pbx = self.on.pbx()
-            steps.check_on_pbx(pbx, steps.TRUNK, trunk)
-            steps.check_on_pbx(pbx, steps.ROUTE, route)
-            steps.check_on_pbx(pbx, steps.EXTENSION, wanted_extension(self))
-            steps.check_no_registration(pbx, trunk)
-            facts = {"realm" if self.settings.road == "realm" else "SIP URI": route.request_uri or trunk.server}
-            facts |= {"trunk": trunk.name, "extension": self.settings.pbx.extension}
-            return Outcome("passed", title, facts)
-
-        self.step("ready", lambda: self._planned(title, "read back before calling"), check)
+        ask(self, "ready", lambda: at_pbx.ready(self))
 
     def call_from_extension(self) -> CallProof | None:
         """The guide's test: a call from the extension reaches the application's webhooks and is heard."""
         from bwlib import calling
 
-        return calling.from_extension(self)
+        return ask(self, "call_from_extension", lambda: calling.from_extension(self))
 
     def call_to_extension(self) -> CallProof | None:
         """The guide's test: a programmatic call to sip:extension@pbx rings the extension and is heard."""
         from bwlib import calling
 
-        return calling.to_extension(self)
+        return ask(self, "call_to_extension", lambda: calling.to_extension(self))
 
     # ------------------------------------------------------------ pictures
 
@@ -335,7 +216,11 @@ class Run:
         """
         from bwlib import capturing
 
-        capturing.capture(self, shown, url)
+        def take() -> None:
+            there = {kind: thing or self.made.get(kind) for kind, thing in shown.items()}
+            capturing.capture(self, there, url)
+
+        ask(self, "capture", take)
 
     def picture(self, source: str | Path | bytes | None = None, title: str = "") -> None:
         """Put a PNG or JPEG of your own into the record; without one, show a button to choose it with."""
@@ -349,10 +234,19 @@ class Run:
         """Remove what this site's records (or the one named) say we created; report what is kept, and why."""
         from bwlib.undo import undo_site
 
-        return undo_site(self, record)
+        return ask(self, "undo", lambda: undo_site(self, record)) or []
+
+    def export(self) -> None:
+        """Write what to do the same with at other sites: this site's answers as a template, a table to fill in."""
+        from bwlib.export import show_export
+
+        ask(self, "export", lambda: show_export(self))
 
     def seal(self) -> Path:
         """Close this run's record and return its folder. In an unattended run the runner does it at the end."""
+        return ask(self, "seal", self._seal) or self.record.folder
+
+    def _seal(self) -> Path:
         from bwlib.record import kernel
         from bwlib.record.closing import close
 
@@ -365,29 +259,71 @@ class Run:
             show.show_text("Record goes on", [f"{self.record.folder} is sealed when the unattended run ends"])
         return self.record.folder
 
+    # ------------------------------------------------------------ what a card's buttons need
+
+    @contextmanager
+    def clicked(self, verb: Doing | Literal["undo"], cell: object) -> Iterator[None]:
+        """While a button is at work: its verb counts, not the notebook's mode. cell: its card's, for the journal."""
+        before, self.undo_planned = self.doing, False
+        self.doing, self.click = "apply" if verb == "undo" else verb, {"clicked": verb, "cell": cell}
+        try:
+            yield
+        finally:
+            self.doing, self.click = before, {}
+
+    def take(self, answers: Mapping[str, Any], *, save: bool) -> None:
+        """Work on with these answers of a form, by dotted entry; into the site file with them when `save`.
+
+        Also takes in what another notebook has written into the site file meanwhile. A run that was sealed meanwhile
+        is left alone: what comes is written into a new one. Raises: SettingsError, and then nothing is changed.
+        """
+        if self._reopen is None:
+            return
+        given = {**self._answers, **answers}
+        if save and given:
+            from bwlib.site_file import write_answers
+
+            changed = write_answers(self.settings.path, given)
+            if changed:
+                show.show_text("Saved in the site file", changed)
+            self._saved |= frozenset(given)
+            given = {}
+        opened = self._reopen(given, self._saved)
+        self._answers = given
+        self.settings, self.on, self.record, self.secret = opened.settings, opened.on, opened.record, opened.secret
+        self.waits = self.attended and self.mode == "auto" and self.settings.walk == "click"
+
     # ------------------------------------------------------------ how every step goes
 
     def step(
-        self, name: str, plan: Callable[[], Outcome[T]], apply: Callable[[], Outcome[T]], **facts: object
+        self,
+        name: str,
+        plan: Callable[[], Outcome[T]],
+        apply: Callable[[], Outcome[T]],
+        verify: Callable[[], Outcome[T]] | None = None,
+        **facts: object,
     ) -> Outcome[T]:
-        """Do or plan one step; write it down before and after, with `facts`; show it."""
-        return stepping.do(self, name, plan, apply, **facts)
+        """Plan, do or verify one step; write it down before and after, with `facts`; show it.
+
+        verify: None when the plan says it all: nothing would change.
+        """
+        return stepping.do(self, name, plan, apply, verify, **facts)
 
     def note(self, name: str, outcome: Outcome[Any], elapsed_s: float = 0.0, **facts: object) -> None:
         """Write an outcome into the journal and show it."""
         stepping.note(self, name, outcome, elapsed_s, **facts)
 
-    def _witness(self, name: str, title: str, wanted: Mapping[str, str], **facts: object) -> Witness:
+    def witness(self, name: str, title: str, wanted: Mapping[str, str], **facts: object) -> Witness:
         return stepping.witness(self, name, title, wanted, **facts)
 
-    def _planned(self, title: str, what: str) -> Outcome[Any]:
+    def planned(self, title: str, what: str) -> Outcome[Any]:
         return Outcome("planned", title, None, note=f"planned, not done: {what}")
 
-    def _entrance(self) -> str:
+    def entrance(self) -> str:
         return "the realm and its SIP credential" if self.settings.road == "realm" else "the SIP URI and its password"
 
     def missing(self, title: str, what: str, notebook: str) -> Outcome[Any]:
         """A step whose ground is missing: pending when only planning, an error that names the notebook otherwise."""
-        if self.writes:
+        if self.doing != "plan":
             raise NotAsExpected(f"set up: {title}", f"{what} must exist first", f"run notebook {notebook} first")
-        return self._planned(title, f"it needs {what}, which is not there yet")
+        return self.planned(title, f"it needs {what}, which is not there yet")

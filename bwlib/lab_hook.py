@@ -24,7 +24,7 @@ def pre_save(*, model: dict[str, Any], path: str, **_: Any) -> None:
 
 
 def _site_file() -> Path:
-    from bwlib.run import site_path
+    from bwlib.starting import site_path
 
     return site_path(None)
 

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from bwlib import secret_references
 from bwlib.errors import SecretUnavailable, SettingsError
-from bwlib.guide import Run
+from bwlib.guide import Opened, Run
 from bwlib.live import live_surroundings
 from bwlib.models import Application, SipEvent
 from bwlib.own_pbx import named_sip_address, own_pbx
@@ -28,14 +28,11 @@ from bwlib.record import kernel
 from bwlib.record.redact import Redactor
 from bwlib.record.run_record import RunRecord, join_or_start_run, latest_steps, write_into
 from bwlib.sandbox_pages import sandbox_pages
-from bwlib.settings import (
-    Mode,
-    Settings,
-    load_settings,
-    starter_site_file,
-)
+from bwlib.settings import Mode, Settings, load_settings
+from bwlib.starting import site_path
 from bwlib.surroundings import Recorder, Surroundings, named_application, once
 from bwlib.widgets import show
+from bwlib.widgets.attended import is_attended
 
 if TYPE_CHECKING:
     from bwlib.pbx import Pbx
@@ -44,7 +41,6 @@ if TYPE_CHECKING:
 
 # Set by the runner for its kernels: the run to write into, sealed by the runner and not by a notebook.
 RUN_FOLDER = "BW_RUNBOOK_RUN"
-SITE_FILE = "BW_RUNBOOK_SITE"
 _MODES = ("auto", "plan", "apply")
 
 
@@ -58,39 +54,87 @@ def open_run(site_file: str | Path | None = None, *, notebook: str, mode: str = 
     if mode not in _MODES:
         raise SettingsError("open a run", f"mode is {mode!r}", f"use one of {', '.join(_MODES)}")
     secret_references.refuse_values(overrides, "open a run")
-    settings = load_settings(site_path(site_file), _dotted(overrides))
-    redactor = kernel.redactor_of_kernel()
+    path, given, redactor = site_path(site_file), _dotted(overrides), kernel.redactor_of_kernel()
+    settings = load_settings(path, given)
     record = _open_record(settings, redactor, notebook)
-    by_hand, learn = RUN_FOLDER not in os.environ, partial(learn_secrets, settings, record)
-    kernel.install(record, notebook, by_hand=by_hand, learn=learn)
-    run = run_on(settings, record, notebook=notebook, mode=cast(Mode, mode))
-    with contextlib.suppress(SecretUnavailable):  # whoever needs it says so; what can be read is known from here on
-        learn()
-    record.journal.append(
-        "notebook_opened",
+    _follow(settings, record, notebook)
+    by_hand = RUN_FOLDER not in os.environ
+    run: Run = run_on(
+        settings,
+        record,
         notebook=notebook,
-        target=settings.target,
-        account=run.on.account_id,
-        mode=mode,
-        operator=run.operator,
+        mode=cast(Mode, mode),
+        attended=by_hand and is_attended(),
+        reopen=lambda answers, saved: _reopened(run, path, given, answers, saved),
     )
-    show.show_banner(settings.target, run.on.account_id, settings.name, mode, str(record.folder))
+    with contextlib.suppress(SecretUnavailable):  # whoever needs it says so; what can be read is known from here on
+        learn_secrets(settings, record)
+    _announce(run)
     return run
 
 
-def run_on(settings: Settings, record: RunRecord, *, notebook: str, mode: Mode) -> Run:
-    """A run that writes into `record`, with Bandwidth and the PBX as the settings name them; no notebook is needed."""
+def _follow(settings: Settings, record: RunRecord, notebook: str) -> None:
+    """From here on this kernel's cells, when run by hand, are written into the record, and its secrets stay in it."""
+    by_hand, learn = RUN_FOLDER not in os.environ, partial(learn_secrets, settings, record)
+    kernel.install(record, notebook, by_hand=by_hand, learn=learn)
+
+
+def _announce(run: Run) -> None:
+    run.record.journal.append(
+        "notebook_opened",
+        notebook=run.notebook,
+        target=run.settings.target,
+        account=run.on.account_id,
+        mode=run.mode,
+        operator=run.operator,
+    )
+    settings = run.settings
+    show.show_banner(settings.target, run.on.account_id, settings.name, run.mode, str(run.record.folder))
+
+
+def _reopened(
+    run: Run, path: Path, given: Mapping[str, object], answers: Mapping[str, object], saved: frozenset[str]
+) -> Opened:
+    """What the run works on from now on: the site file as it is by now, and a new record if its own was sealed."""
+    wins = {entry: value for entry, value in given.items() if entry not in saved}
+    settings = load_settings(path, {**wins, **answers})
+    if settings.target != run.settings.target or settings.name != run.settings.name:
+        raise SettingsError(
+            "go on with this notebook", "the site's name or target was changed meanwhile", "run its cells from the top"
+        )
+    record = run.record
+    if record.is_sealed:
+        record = _open_record(settings, record.redactor, run.notebook)
+    _follow(settings, record, run.notebook)
     secret = _secret_reader(settings, record.redactor)
+    opened = Opened(settings, _surroundings(settings, record, secret), record, secret)
+    if record is not run.record:
+        run.record = record
+        _announce(run)
+    return opened
+
+
+def _surroundings(settings: Settings, record: RunRecord, secret: Callable[[str], SecretStr]) -> Surroundings:
     build = live_surroundings if settings.target == "live" else _on_sandbox
+    return build(settings, record, secret)
+
+
+def run_on(settings: Settings, record: RunRecord, *, notebook: str, mode: Mode, **by_hand: Any) -> Run:
+    """A run that writes into `record`, with Bandwidth and the PBX as the settings name them; no notebook is needed.
+
+    by_hand: what only a run with somebody at the front end has, as `Run` takes it.
+    """
+    secret = _secret_reader(settings, record.redactor)
     return Run(
         settings,
-        build(settings, record, secret),
+        _surroundings(settings, record, secret),
         record,
         notebook=notebook,
         mode=mode,
         secret=secret,
         operator=operator(),
         seal_here=RUN_FOLDER not in os.environ,
+        **by_hand,
     )
 
 
@@ -105,63 +149,6 @@ def open_to_look(site_file: str | Path | None = None) -> Iterator[Run]:
     settings = load_settings(site_path(site_file))
     with tempfile.TemporaryDirectory(prefix="bw-runbook-") as folder:
         yield run_on(settings, RunRecord(Path(folder), Redactor()), notebook="", mode="plan")
-
-
-def site_path(site_file: str | Path | None) -> Path:
-    """The site file meant by a notebook's `site_file` parameter."""
-    return Path(site_file or os.environ.get(SITE_FILE) or "site.toml").expanduser().absolute()
-
-
-def start_site(
-    site_file: str | Path | None = None,
-    *,
-    name: str = "my-site",
-    target: str = "sandbox",
-    road: str = "realm",
-    mode: str = "auto",
-    make_secrets: bool = True,
-) -> list[str]:
-    """Write the site file and the missing secrets it refers to; leave what exists. Returns what was done.
-
-    mode "plan" writes nothing. make_secrets False: a missing secret is an error, as it should be in an unattended run,
-    where a slip in a path must not become a new password.
-    Raises: SettingsError when an existing file is wrong, SecretUnavailable when a secret is missing and not made.
-    """
-    path = site_path(site_file)
-    done = []
-    if not path.exists():
-        if target not in ("sandbox", "live"):
-            raise SettingsError("write a site file", f"target is {target!r}", 'type "sandbox" or "live"')
-        if road not in ("realm", "sip-uri"):
-            raise SettingsError("write a site file", f"road is {road!r}", 'type "realm" or "sip-uri"')
-        if mode == "plan":
-            return show.Lines("Site file and secrets", [f"would write {path}"])
-        text = starter_site_file(
-            name,
-            target="live" if target == "live" else "sandbox",
-            road="sip-uri" if road == "sip-uri" else "realm",
-        )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        done.append(f"wrote {path}")
-    settings = load_settings(path)
-    ours = [settings.pbx.extension_secret]
-    if settings.road == "realm":  # by the other road Bandwidth makes the password
-        ours.insert(0, settings.sip_credential.password)
-    for reference in ours:
-        done.append(_have_secret(reference, settings.folder, make=make_secrets, plan=mode == "plan"))
-    return show.Lines("Site file and secrets", done)
-
-
-def _have_secret(reference: str, folder: Path, *, make: bool, plan: bool) -> str:
-    can_be_made = reference.startswith(("file:", "keyring:"))
-    if secret_references.exists(reference, folder) or not can_be_made or not make:
-        secret_references.resolve(reference, folder)
-        return f"{reference} is there"
-    if plan:
-        return f"would make a new secret in {reference}"
-    secret_references.store_new(reference, folder)
-    return f"made a new secret in {reference}"
 
 
 def operator() -> str:

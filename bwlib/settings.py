@@ -222,6 +222,7 @@ class Settings(_Table):
     name: Annotated[str, Field(pattern=SITE_NAME)]
     target: Target = "sandbox"
     road: Road = "realm"
+    walk: Literal["run", "click"] = "run"
     operator_note: str = ""
     bandwidth: BandwidthTable = BandwidthTable()
     application: ApplicationTable = ApplicationTable()

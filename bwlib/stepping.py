@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bwlib.cut_off import open_creations
-from bwlib.errors import BwlibError
+from bwlib.errors import BwlibError, NotAsExpected
 from bwlib.models import Outcome
 from bwlib.record.run_record import running_cell
+from bwlib.site_lock import one_at_a_time
 from bwlib.widgets import show
 
 if TYPE_CHECKING:
@@ -20,14 +23,22 @@ T = TypeVar("T")
 
 
 def do(
-    run: Run, name: str, plan: Callable[[], Outcome[T]], apply: Callable[[], Outcome[T]], **facts: object
+    run: Run,
+    name: str,
+    plan: Callable[[], Outcome[T]],
+    apply: Callable[[], Outcome[T]],
+    verify: Callable[[], Outcome[T]] | None = None,
+    **facts: object,
 ) -> Outcome[T]:
-    """Do or plan one step; write it down before and after, with `facts`; show it."""
+    """Plan, do or verify one step; write it down before and after, with `facts`; show it."""
     started, before = time.monotonic(), len(run.on.recorder.ids)
     where = _where(run)
     run.record.journal.append("step", step=name, status="running", mode=run.mode, **where)
+    run.status[name] = "failed"  # until it is known better
+    go = {"plan": plan, "apply": apply, "verify": verify or (lambda: _verified(plan()))}[run.doing]
     try:
-        outcome = apply() if run.writes else plan()
+        with one_at_a_time(run.settings.runs_dir, run.notebook, show.show_progress) if run.writes else nullcontext():
+            outcome = go()
     except BaseException as error:
         _write_failure(run, name, error, time.monotonic() - started, run.on.recorder.ids[before:], where)
         raise
@@ -40,6 +51,7 @@ def do(
 def note(run: Run, name: str, outcome: Outcome[Any], elapsed_s: float = 0.0, **facts: object) -> None:
     """Write an outcome into the journal and show it."""
     status = {"planned": "pending", "skipped": "skipped"}.get(outcome.action, "passed")
+    run.status[name], run.made[name] = status, outcome.found
     run.record.journal.append(
         "step",
         step=name,
@@ -72,9 +84,22 @@ def witness(run: Run, name: str, title: str, wanted: Mapping[str, str], **facts:
     return Witness(lambda: write("creating", dict(wanted)), lambda made: write("created", show.object_facts(made)))
 
 
+def _verified(plan: Outcome[T]) -> Outcome[T]:
+    """What was only read: as wanted when a plan finds nothing to change. Raises: NotAsExpected naming what differs."""
+    if plan.action != "planned":
+        return replace(plan, action="passed", note="; ".join(filter(None, ["read back just now", plan.note])))
+    rows = [f"{row.field} is {row.found}, wanted {row.wanted}" for row in plan.differences]
+    raise NotAsExpected(
+        f"verify: {plan.title}",
+        "there is none" if plan.found is None else "; ".join(rows) or plan.note,
+        "press Apply, or mend it by hand; then verify it again",
+    )
+
+
 def _where(run: Run) -> dict[str, object]:
-    """Who does it, in which cell of which notebook."""
-    return {"notebook": run.notebook, "operator": run.operator, "cell": running_cell(run.record, run.notebook)}
+    """Who does it, in which cell of which notebook; by which button, if one was pressed."""
+    cell = {} if run.click else {"cell": running_cell(run.record, run.notebook)}
+    return {"notebook": run.notebook, "operator": run.operator, **cell, **run.click}
 
 
 def _claim(run: Run, name: str, outcome: Outcome[Any], facts: Mapping[str, object]) -> None:

@@ -7,7 +7,7 @@ created it: the record says what it was, a person decides. A secret that was rep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -32,8 +32,10 @@ _SECRETS = ("password", "secret")
 _LOST = "was replaced and cannot be restored: no record holds a secret"
 
 
-def undo_site(run: Run, record: str | None = None) -> list[Outcome[Any]]:
+def undo_site(run: Run, record: str | None = None, only: Collection[str] = tuple(NAMED_BY)) -> list[Outcome[Any]]:
     """Remove, newest first, what was created (by one record, if named); returns what happened to each object.
+
+    only: the steps whose objects are meant.
 
     A run that only plans lists it once; asked again, it says that nothing was removed.
     Raises: RecordError, before anything is touched, when a record is not what it was; SettingsError when the site has
@@ -44,8 +46,9 @@ def undo_site(run: Run, record: str | None = None) -> list[Outcome[Any]]:
         _say(run, Outcome("planned", "Undo", None, note="plan only: nothing was removed"))
         return []
     created, updated = created_objects(run, record), updated_objects(run, record)
-    outcomes = [_undo_one(run, step, line) for step in NAMED_BY for line in reversed(created[step])]
-    outcomes += [_keep_one(run, step, lines) for step in NAMED_BY for lines in _by_object(step, updated[step])]
+    outcomes = [_undo_one(run, step, line) for step in NAMED_BY if step in only for line in reversed(created[step])]
+    kept = [step for step in NAMED_BY if step in only]
+    outcomes += [_keep_one(run, step, lines) for step in kept for lines in _by_object(step, updated[step])]
     if not outcomes:
         _say(run, Outcome("unchanged", "Undo", None, note="nothing to undo"))
     run.undo_planned = bool(outcomes) and not run.writes

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from test_cli import bw_runbook
 
+from bwlib import open_run, start_site
 from bwlib.errors import SettingsError
 from bwlib.guide import Run
 from bwlib.pbx.products import PRODUCTS
-from bwlib.run import open_run, start_site
 from bwlib.sandbox import control
 
 

@@ -18,7 +18,7 @@ RUNS = 10
 # What a notebook does, without a kernel: the steps of 10 and 20, begun together.
 WALK = """
 import json, sys
-from bwlib.run import open_run, start_site
+from bwlib import open_run, start_site
 site = sys.argv[1]
 start_site(site)
 print("ready", file=sys.stderr, flush=True)

@@ -46,6 +46,13 @@ def current_cell() -> str:
     return cell.name if cell is not None else ""
 
 
+def learn_now() -> None:
+    """Teach this kernel's redactor what is secret by now: before and after what a button does, as around a cell."""
+    gate = _gate()
+    if gate is not None and gate.hand is not None:
+        gate.hand.learn_what_is_new()
+
+
 def write_transcripts(record: RunRecord) -> None:
     """Write down, for good, what this kernel has executed in this run: called before the run is sealed by hand."""
     gate = _gate()
@@ -111,7 +118,7 @@ class _Hand:
         self._now, self.cell = None, None
 
     def write_for_good(self, record: RunRecord) -> None:
-        self._learn()
+        self.learn_what_is_new()
         self._flush()
         for transcript in self._transcripts:
             if transcript.record.folder == record.folder:
@@ -120,7 +127,7 @@ class _Hand:
     # ------------------------------------------------------------ IPython's events
 
     def _begin(self, info: Any) -> None:
-        self._learn()
+        self.learn_what_is_new()
         if not info.store_history or self._now is None:
             return
         if self.cell is not None and self.cell.request == self._request():
@@ -160,7 +167,7 @@ class _Hand:
         cell, self.cell, self._info = self.cell, None, None
         if cell is None or self._now is None:
             return
-        self._learn()
+        self.learn_what_is_new()
         self._flush()
         cell.status, cell.reason = status, reason
         self._now.settle(cell)
@@ -179,7 +186,7 @@ class _Hand:
 
         _unless_sealed(transcript.record, write)
 
-    def _learn(self) -> None:
+    def learn_what_is_new(self) -> None:
         """Whoever needs a secret says why it cannot be read; a cell that needs none goes on."""
         with contextlib.suppress(Exception):
             self.learn()

@@ -73,11 +73,11 @@ def folded(summary: str, body: str) -> str:
     )
 
 
-def facts(pairs: Iterable[tuple[str, str]], caption: str) -> str:
-    """Name and value in two columns."""
+def facts(pairs: Iterable[tuple[str, str]], caption: str, *, plain: bool = False) -> str:
+    """Name and value in two columns. plain: the values are sentences, which may break anywhere between words."""
     rows = "".join(
         f'<tr style="background:none"><th scope="row" style="{_CELL};{_QUIET};font-weight:normal">{escape(name)}</th>'
-        f'<td style="{_CELL}">{code(value)}</td></tr>'
+        f'<td style="{_CELL}">{escape(value) if plain else code(value)}</td></tr>'
         for name, value in pairs
     )
     return _table(caption, "", rows)

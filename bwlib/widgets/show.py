@@ -9,12 +9,15 @@ import base64
 import io
 import uuid
 import wave
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bwlib.errors import BwlibError
 from bwlib.models import NUMBER_HEADER, Outcome, Webhook
 from bwlib.widgets import card
+from bwlib.widgets.place import Place
 
 if TYPE_CHECKING:
     from bwlib.doctor import Check
@@ -81,6 +84,13 @@ def _differences(rows: Sequence[tuple[str, str, str]], new: bool) -> str:
 def show_text(title: str, lines: Sequence[str]) -> None:
     """A titled list of lines."""
     _display(*_text_card(title, lines))
+
+
+def show_facts(title: str, facts: Mapping[str, str], note: str = "") -> None:
+    """Names and values under a title."""
+    lines = [title, *([f"  {note}"] if note else []), *(f"  {name}: {value}" for name, value in facts.items())]
+    html = card.heading(title) + (card.line(note) if note else "") + card.facts(facts.items(), "")
+    _display(card.frame(html), "\n".join(map(_one_line, lines)))
 
 
 def show_sheet(title: str, sheet: str) -> None:
@@ -179,6 +189,9 @@ def show_progress(text: str) -> None:
     """Say what is being waited for: the newest line in a cell's one place for it; the text twin keeps them all."""
     from IPython import get_ipython
 
+    if _places:
+        _places[-1].tell(_one_line(text))
+        return
     shell = get_ipython()
     if shell is None:
         print(text, flush=True)
@@ -192,7 +205,9 @@ def show_progress(text: str) -> None:
 
 def _close_progress() -> None:
     """Fold the lines away: the step has ended, its card says how."""
-    if _progress:
+    if _places:
+        _places[-1].fold()
+    elif _progress:
         _write_progress("what happened meanwhile")
         _progress.clear()
 
@@ -246,10 +261,44 @@ def _one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
+def show_fault(error: BaseException) -> None:
+    """An error where no cell fails by it: its three sentences, or its name when it is none of ours."""
+    _close_progress()
+    if isinstance(error, BwlibError):
+        facts = [("attempted", error.attempted), ("came back", error.came_back), ("do next", error.do_next)]
+    elif isinstance(error, KeyboardInterrupt):
+        facts = [("came back", "interrupted"), ("do next", "press the button again: it looks first, and goes on")]
+    else:
+        facts = [("came back", f"{type(error).__name__}: {error}"), ("do next", "read the kernel's log, and report it")]
+    name = "Interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+    sign, colour = card.STATUS["failed"]
+    html = card.chip(sign, "failed", colour) + card.heading(name) + card.facts(facts, "", plain=True)
+    lines = [f"{sign} {name}: failed", *(f"  {what}: {said}" for what, said in facts)]
+    _display(card.frame(html, colour, role="alert", status="failed"), "\n".join(map(_one_line, lines)))
+
+
+_places: list[Place] = []  # the last one takes what is shown
+
+
+@contextmanager
+def into(place: Place) -> Iterator[None]:
+    """Within the block everything is shown in this place, cleared first."""
+    place.clear()
+    _places.append(place)
+    try:
+        yield
+    finally:
+        place.fold()
+        _places.remove(place)
+
+
 def _display(html: str, text: str) -> None:
     from IPython import get_ipython
     from IPython.display import display
 
+    if _places:
+        _places[-1].add(html, text)
+        return
     if get_ipython() is None:  # a plain Python process: a person reads text there
         print(text)
         return

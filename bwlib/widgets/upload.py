@@ -9,12 +9,18 @@ from bwlib.errors import BwlibError
 
 
 def show_upload(label: str, on_picture: Callable[[str, bytes], None]) -> None:
-    """Show it; on_picture(file name, bytes) is called for each file that a person chooses.
+    """Show it below the cell."""
+    from IPython.display import display
+
+    display(upload(label, on_picture))  # type: ignore[no-untyped-call]
+
+
+def upload(label: str, on_picture: Callable[[str, bytes], None]) -> Any:
+    """The button as a widget; on_picture(file name, bytes) is called for each file that a person chooses.
 
     What it shows, and the error that it raises, appear below the button. The file does not stay in the widget: its
     state may be saved with the notebook.
     """
-    from IPython.display import display
     from ipywidgets import FileUpload, Layout, Output, VBox  # type: ignore[import-untyped]
 
     button = FileUpload(
@@ -36,4 +42,4 @@ def show_upload(label: str, on_picture: Callable[[str, bytes], None]) -> None:
                     print(error)
 
     button.observe(chosen, names="value")
-    display(VBox([button, below]))  # type: ignore[no-untyped-call]
+    return VBox([button, below])

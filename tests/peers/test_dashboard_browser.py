@@ -16,9 +16,9 @@ from dashboard_person import Person, call_page
 from sandbox_world import Pbx, World, callbacks, eventually
 from test_jupyterlab import FLAGS, SCREENSHOTS, chromium
 
+from bwlib import open_run, start_site
 from bwlib.errors import NotAsExpected
 from bwlib.record.run_record import latest_steps
-from bwlib.run import open_run, start_site
 from bwlib.sandbox import control
 from bwlib.sandbox.control import Sandbox
 from bwlib.settings import load_settings

@@ -20,12 +20,12 @@ from typing import Any
 import pytest
 from peers import asterisk
 
+from bwlib import start_site
 from bwlib.bandwidth.auth import OAuth2
 from bwlib.bandwidth.client import Client
 from bwlib.record.journal import read_lines
 from bwlib.record.manifest import run_status
 from bwlib.record.run_record import latest_steps, run_folders
-from bwlib.run import start_site
 from bwlib.runner.run_site import GUIDE_NOTEBOOKS
 from bwlib.sandbox import control
 

@@ -1,0 +1,134 @@
+"""The cards of the notebooks: when one is shown, what its buttons do.
+
+Unattended nothing of this is seen: a cell does what its mode says. With somebody at the front end each step has a card;
+with `walk = "click"` in the site file a cell then does nothing until a button is pressed. What a card asks for is in
+`bwlib.asking_words`, how it looks in `bwlib.widgets.step_card`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bwlib.already import already_done
+from bwlib.asking_words import CARDS, TIPS, VERBS, Asked, Verb
+from bwlib.entries import fault_in
+from bwlib.look import NAMED_BY
+from bwlib.record import kernel
+from bwlib.record.run_record import running_cell
+from bwlib.widgets import show
+from bwlib.widgets.step_card import Answers, Button, StepCard
+
+if TYPE_CHECKING:
+    from bwlib.guide import Run
+
+T = TypeVar("T")
+
+#: a step's status -> the word in its card's badge
+_BADGES = {"pending": "planned", "passed": "passed", "skipped": "skipped", "failed": "failed"}
+
+
+def ask(run: Run, step: str, do: Callable[[], T], *, waits: bool = True) -> T | None:
+    """Do the step as the cell's mode says, with a card where somebody can press its buttons; what it is about.
+
+    do: the step's own method, which looks at the run anew each time it is called. waits False: it only shows
+    something, also where cells wait for a click.
+    """
+    if not run.attended:
+        return do()
+    card = card_of(run, step, do)
+    card.show()
+    if run.waits and waits:
+        made: T | None = run.made.get(step)
+        return made
+    with card.as_cell(lambda: badge(run, step)):
+        return do()
+
+
+def card_of(run: Run, step: str, do: Callable[[], object]) -> StepCard:
+    """The card of a step; where it is pressed from is this cell, also later."""
+    asked, cell = CARDS[step], running_cell(run.record, run.notebook)
+    buttons = [_button(run, step, word, partial(_press, run, step, VERBS[word], cell, do)) for word in asked.buttons]
+    return StepCard(
+        step,
+        asked.title,
+        buttons,
+        entries=asked.entries,
+        values={entry.name: answer_of(run, entry.name) for entry in asked.entries},
+        check=fault_in,
+        state=state_of(run, step),
+        by_hand=_by_hand(run, step, asked, partial(_press, run, step, "verify", cell, do)),
+    )
+
+
+def _button(run: Run, step: str, word: str, do: Callable[[Answers], str]) -> Button:
+    writes = VERBS[word] in ("apply", "undo") and step not in ("answers", "export", "capture", "seal")
+    live = run.on.target == "live" and writes
+    confirm = f"This writes to the LIVE account {run.on.account_id}." if live else ""
+    planned_only = run.mode == "plan" and writes
+    tip = 'The notebook\'s parameter says mode = "plan": nothing is written' if planned_only else TIPS[word]
+    return Button(word, tip, do, confirm, needs_form=VERBS[word] != "undo", disabled=planned_only)
+
+
+def _press(run: Run, step: str, verb: Verb, cell: object, do: Callable[[], object], answers: Answers) -> str:
+    """What a button does; the word for the badge. Errors go to the card, which shows them."""
+    with run.clicked(verb, cell):
+        kernel.learn_now()
+        run.take(answers, save=verb == "apply")
+        run.status.pop(step, None)
+        try:
+            return _undo(run, step) if verb == "undo" else _do(run, step, do)
+        finally:
+            kernel.learn_now()
+
+
+def _do(run: Run, step: str, do: Callable[[], object]) -> str:
+    do()
+    return badge(run, step)
+
+
+def badge(run: Run, step: str) -> str:
+    """The word for how the step ended; what writes no status down has ended well when it raised nothing."""
+    return _BADGES.get(run.status.get(step, "passed"), "passed")
+
+
+def _undo(run: Run, step: str) -> str:
+    from bwlib.undo import undo_site
+
+    outcomes = undo_site(run, None, only=(step,))
+    run.made.pop(step, None)
+    return "skipped" if any(outcome.action == "kept" for outcome in outcomes) else "not done yet"
+
+
+def answer_of(run: Run, entry: str) -> Any:
+    """The site's present answer to a dotted entry."""
+    found: Any = run.settings
+    for name in entry.split("."):
+        found = getattr(found, name)
+    return found
+
+
+def show_answers(run: Run) -> None:
+    """What counts for this site, as the site file and its defaults say it. Secrets are named, not shown."""
+    entries = ("name", "target", "road", "walk", "application.name", "realm.name", "sip_credential.username")
+    entries += ("pbx.kind", "pbx.trunk", "pbx.route", "pbx.extension", "test.dial")
+    facts = {entry: str(answer_of(run, entry)) for entry in entries}
+    facts["bandwidth.number"] = run.on.number
+    show.show_facts("This site's answers", facts, str(run.settings.path))
+
+
+def state_of(run: Run, step: str) -> tuple[str, str]:
+    """What is already true, by the site's records: (word for the badge, when and by whom)."""
+    if step not in NAMED_BY and not step.startswith("call_"):
+        return "not done yet", ""
+    done = already_done(run.settings.runs_dir, step, run.on.account_id)
+    if done is None:
+        return "not done yet", ""
+    return done.badge, done.words
+
+
+def _by_hand(run: Run, step: str, asked: Asked, check: Callable[[Answers], str]) -> Any:
+    if not asked.by_hand:
+        return None
+    return None

@@ -1,0 +1,97 @@
+"""The tab *By hand* of a step's card: where to click, what to paste, and a button that checks what was done.
+
+Plain ipywidgets and HTML. A copy button is HTML with its own small handler: where a front end forbids that (VS Code
+may), the value beside it can be selected. A secret is named; its value is shown only while its button is down.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from html import escape
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from bwlib.widgets import card
+
+if TYPE_CHECKING:
+    from bwlib.by_hand_walk import ByHand, Click, Value
+
+_COPY = "navigator.clipboard.writeText(this.dataset.value);this.textContent='copied'"
+
+
+def by_hand_tab(
+    guide: ByHand, check: Callable[[], None], reveal: Callable[[Any, str], None], give: Callable[[str, bytes], None]
+) -> Any:
+    """The tab as a widget.
+
+    check(): what *Check what I did* does. reveal(widget, reference): shows or hides the secret in an HTML widget.
+    give(name, bytes): takes a picture that was chosen or dropped.
+    """
+    from ipywidgets import HTML, Button, Layout, VBox  # type: ignore[import-untyped]
+
+    from bwlib.widgets.upload import upload
+
+    where = f"<p>{escape(guide.where)}{_link(guide.address)}</p>"
+    parts: list[Any] = [HTML(where)]
+    for click in guide.clicks:
+        parts.append(HTML(_click(click)))
+        parts += [_secret(value, reveal) for value in click.values if value.secret]
+    done = Button(
+        description="Check what I did",
+        tooltip="Read back what is there, whoever made it, and compare it field by field. Writes nothing",
+        layout=Layout(width="auto"),
+    )
+    done.on_click(lambda _: check())
+    return VBox([*parts, done, upload("Add a picture of what you see", give)])
+
+
+def _link(address: str) -> str:
+    if not address:
+        return ""
+    return f': <a href="{escape(address)}" target="_blank" rel="noopener">{escape(address)}</a>'
+
+
+def _click(click: Click) -> str:
+    number = card.chip("", str(click.number), card.BLUE)
+    html = f"<div>{number}{escape(click.words)}</div>"
+    rows = "".join(_value(value) for value in click.values if not value.secret)
+    if rows:
+        html += f'<table style="border-collapse:collapse;margin:.2em 0 .2em 2.4em">{rows}</table>'
+    if click.picture:
+        html += card.picture(f"The page, with the place of step {click.number} marked", _data_url(click.picture))
+    return f'<div style="line-height:1.5;margin:.3em 0;max-width:60em">{html}</div>'
+
+
+def _value(value: Value) -> str:
+    name, text = escape(value.label), escape(value.text)
+    button = (
+        f'<button type="button" class="jupyter-button" style="width:auto;padding:0 .8em" data-value="{text}" '
+        f'aria-label="Copy {name}" onclick="{_COPY}">Copy</button>'
+        if value.text
+        else ""
+    )
+    cell = '<td style="padding:.1em .8em .1em 0">'
+    return f'<tr><th scope="row" style="text-align:left;font-weight:normal;padding-right:.8em">{name}</th>' + (
+        f"{cell}{card.code(value.text or '(leave empty)')}</td>{cell}{button}</td></tr>"
+    )
+
+
+def _secret(value: Value, reveal: Callable[[Any, str], None]) -> Any:
+    """Its label and where it is kept; the value for as long as the button is down."""
+    from ipywidgets import HTML, HBox, Layout, ToggleButton
+
+    shown = HTML()
+    button = ToggleButton(
+        description=f"Show {value.label.lower()}",
+        tooltip="Shown here for half a minute; it is saved nowhere",
+        layout=Layout(width="auto"),
+    )
+    button.observe(lambda change: reveal(shown, value.secret if change["new"] else ""), names="value")
+    kept = HTML(f"{escape(value.label)}: {card.code(value.secret)}")
+    return HBox([kept, button, shown], layout=Layout(margin="0 0 0 2.4em", align_items="center"))
+
+
+def _data_url(name: str) -> str:
+    image = files("bwlib.widgets").joinpath("pictures", name).read_bytes()
+    return "data:image/png;base64," + base64.b64encode(image).decode("ascii")

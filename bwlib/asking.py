@@ -8,6 +8,7 @@ with `walk = "click"` in the site file a cell then does nothing until a button i
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,7 +36,7 @@ def ask(run: Run, step: str, do: Callable[[], T], *, waits: bool = True) -> T | 
     do: the step's own method, which looks at the run anew each time it is called. waits False: it only shows
     something, also where cells wait for a click.
     """
-    if not run.attended:
+    if not run.attended or CARDS[step].road not in ("", run.settings.road):
         return do()
     card = card_of(run, step, do)
     card.show()
@@ -48,7 +49,8 @@ def ask(run: Run, step: str, do: Callable[[], T], *, waits: bool = True) -> T | 
 
 def card_of(run: Run, step: str, do: Callable[[], object]) -> StepCard:
     """The card of a step; where it is pressed from is this cell, also later."""
-    asked, cell = CARDS[step], running_cell(run.record, run.notebook)
+    cell = running_cell(run.record, run.notebook)
+    asked = CARDS[step] if run.cards.setdefault(step, cell) == cell else _once_more(CARDS[step])
     buttons = [_button(run, step, word, partial(_press, run, step, VERBS[word], cell, do)) for word in asked.buttons]
     return StepCard(
         step,
@@ -60,6 +62,11 @@ def card_of(run: Run, step: str, do: Callable[[], object]) -> StepCard:
         state=state_of(run, step),
         by_hand=_by_hand(run, step, asked, partial(_press, run, step, "verify", cell, do)),
     )
+
+
+def _once_more(asked: Asked) -> Asked:
+    """A notebook's second cell for the same step only looks again: its form is above."""
+    return replace(asked, buttons=("Verify",), entries=(), by_hand=False)
 
 
 def _button(run: Run, step: str, word: str, do: Callable[[Answers], str]) -> Button:

@@ -48,12 +48,16 @@ _CHECK = ("Verify",)
 
 @dataclass(frozen=True)
 class Asked:
-    """One card. by_hand: it has a tab for those who do the step on the page of dashboard or PBX."""
+    """One card. by_hand: it has a tab for those who do the step on the page of dashboard or PBX.
+
+    road: the only one that it is for; "" for both.
+    """
 
     title: str
     buttons: tuple[str, ...] = _STEP
     entries: tuple[Entry, ...] = ()
     by_hand: bool = False
+    road: str = ""
 
 
 CARDS: dict[str, Asked] = {
@@ -78,6 +82,7 @@ CARDS: dict[str, Asked] = {
             Entry("realm.wait_s", "Wait at most (s)", "Seconds to wait until it is ACTIVE; at most 600"),
         ),
         by_hand=True,
+        road="realm",
     ),
     "sip_credential": Asked(
         "SIP credential",
@@ -90,6 +95,7 @@ CARDS: dict[str, Asked] = {
             ),
         ),
         by_hand=True,
+        road="realm",
     ),
     "inbound_sip_uri": Asked(
         "Inbound SIP URI",
@@ -100,6 +106,7 @@ CARDS: dict[str, Asked] = {
                 "Disables the URI and enables it anew, when nobody has kept its password",
             ),
         ),
+        road="sip-uri",
     ),
     "dns": Asked("DNS", _CHECK),
     "trunk": Asked(

@@ -82,6 +82,7 @@ class Run:
         self.undo_planned = False  # this run has listed what an undo would remove
         self.made: dict[str, Any] = {}  # by step, what it found or made in this kernel
         self.status: dict[str, str] = {}  # by step, how it ended last in this kernel
+        self.cards: dict[str, object] = {}  # by step, the cell that shows its form
         self.click: Mapping[str, object] = {}  # while a button is at work: which, and the cell of its card
 
     def __repr__(self) -> str:
@@ -234,13 +235,19 @@ class Run:
         """Remove what this site's records (or the one named) say we created; report what is kept, and why."""
         from bwlib.undo import undo_site
 
-        return ask(self, "undo", lambda: undo_site(self, record)) or []
+        outcomes = ask(self, "undo", lambda: undo_site(self, record)) or []
+        if self.writes:
+            self.made.clear()
+        return outcomes
 
     def export(self) -> None:
         """Write what to do the same with at other sites: this site's answers as a template, a table to fill in."""
         from bwlib.export import show_export
 
-        ask(self, "export", lambda: show_export(self))
+        if self._seal_here:
+            ask(self, "export", lambda: show_export(self))
+        else:
+            show.show_text("For other sites", ["left out in an unattended run"])
 
     def seal(self) -> Path:
         """Close this run's record and return its folder. In an unattended run the runner does it at the end."""

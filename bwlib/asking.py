@@ -57,7 +57,7 @@ def card_of(run: Run, step: str, do: Callable[[], object]) -> StepCard:
         asked.title,
         buttons,
         entries=asked.entries,
-        values={entry.name: answer_of(run, entry.name) for entry in asked.entries},
+        values=lambda: {entry.name: answer_of(run, entry.name) for entry in asked.entries},
         check=fault_in,
         state=state_of(run, step),
         by_hand=_by_hand(run, step, asked, partial(_press, run, step, "verify", cell, do)),

@@ -72,15 +72,18 @@ class StepCard:
         buttons: Sequence[Button],
         *,
         entries: Sequence[Entry] = (),
-        values: Answers | None = None,
+        values: Callable[[], Answers] = dict,
         check: Check = lambda entry, value: "",
         state: tuple[str, str] = ("not done yet", ""),
         by_hand: Any = None,
     ) -> None:
-        """values: what the form shows at first. state: (word of BADGES, since when and by whom). by_hand: a widget."""
+        """values(): what the form shows, at first and after a press.
+
+        state: (word of BADGES, since when and by whom). by_hand: the other tab, a widget.
+        """
         self.place = Place()
         self._title, self._check = title, check
-        self._values = dict(values or {})
+        self._values_now, self._values = values, dict(values())
         self._entries = tuple(entries)
         self._buttons = tuple(buttons)
         self._by_hand = by_hand
@@ -159,6 +162,13 @@ class StepCard:
         now = {name: _typed(field.value, self._values.get(name)) for name, field in self._fields.items()}
         return {name: value for name, value in now.items() if value != self._values.get(name)}
 
+    def _fill(self) -> None:
+        """Show what counts now: what was given here, and what another notebook has changed meanwhile."""
+        self._values = dict(self._values_now())
+        for name, field in self._fields.items():
+            value = self._values.get(name)
+            field.value = value if isinstance(value, bool) else "" if value is None else str(value)
+
     def _judge(self, entry: Entry) -> None:
         """As it is typed: say what is wrong below the field, and hold the buttons back."""
         value = _typed(self._fields[entry.name].value, self._values.get(entry.name))
@@ -187,7 +197,7 @@ class StepCard:
                 log.exception("%s: %s", self._title, word)
                 self._failed(error)
             else:
-                self._values |= self._changed()
+                self._fill()
                 self._say(done, f"just now, by {word}")
 
     def _failed(self, error: BaseException) -> None:

@@ -37,6 +37,7 @@ COLOURS = {
     "refusal": "#b00020",
     "webhook": "#6b2fa0",
     "answer": "#0b5d6b",
+    "digits": "#8f1d5f",
 }
 LEGEND = "solid: request · dashed: answer · green: accepted · brown: asks for credentials · red: refused"
 

@@ -131,7 +131,48 @@ def webhook_facts(hook: Webhook) -> str:
 
 def show_ladder(svg: str, text: str) -> None:
     """A SIP ladder as a picture, with its plain-text twin."""
-    _display(f'<figure style="margin:.3em 0;overflow-x:auto">{svg}</figure>', text)
+    _display(figure(svg), text)
+
+
+def show_drawing(svg: str, text: str) -> None:
+    """A picture that we have drawn, with its plain-text twin."""
+    _display(figure(svg), text)
+
+
+def figure(svg: str) -> str:
+    """A drawing as HTML: as wide as there is room."""
+    return f'<figure style="margin:.3em 0;overflow-x:auto">{svg}</figure>'
+
+
+class Live:
+    """One output of a cell that is written anew as something goes on. May be called from a thread.
+
+    Outside a notebook only its end is printed.
+    """
+
+    def __init__(self) -> None:
+        self._display_id = uuid.uuid4().hex
+        self._shown = False
+
+    def update(self, html: str, text: str) -> None:
+        """Show it as it is by now."""
+        from IPython import get_ipython
+        from IPython.display import display
+
+        if get_ipython() is None:
+            return
+        bundle = {"text/html": html, "text/plain": text}
+        display(bundle, raw=True, display_id=self._display_id, update=self._shown)  # type: ignore[no-untyped-call]
+        self._shown = True
+
+    def end(self, html: str, text: str) -> None:
+        """Show it for good."""
+        from IPython import get_ipython
+
+        if get_ipython() is None:
+            print(text)
+            return
+        self.update(html, text)
 
 
 def show_audio(name: str, wav: bytes) -> None:

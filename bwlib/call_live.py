@@ -161,9 +161,9 @@ class CallView:
 
 @contextmanager
 def watched(view: CallView) -> Iterator[CallView]:
-    """Draw the call while the block goes on, where somebody looks on; the block calls `view.end()` itself.
+    """Draw the call while the block goes on, where somebody looks on; whoever made the view then calls its `end()`.
 
-    Unattended nobody does, and only the end is drawn.
+    Unattended only the end is drawn.
     """
     if not kernel.is_by_hand():
         yield view

@@ -75,7 +75,7 @@ def read_calls(
     attempts: Sequence[Attempt],
     journal: Sequence[Line] = (),
 ) -> tuple[CallFacts, ...]:
-    """Every call that left a trace: a SIP message, a webhook or a recording. journal: says which digits were pressed."""
+    """Every call that left a trace: a SIP message, a webhook or a recording. journal: says what was pressed."""
     named = [*TITLES, *(text(line, "call") for line in [*sip, *hooks])]
     audio = sorted((folder / "audio").glob("*.wav")) if (folder / "audio").is_dir() else []
     ends = _phone_name(attempts), _realm_name(attempts)

@@ -70,7 +70,7 @@ class Layout:
 
 
 WIDE = Layout()
-FOUR_LANES = Layout(left=150, lane=240, right=92, row=28, label_letters=42, name_letters=24)  # as wide as paper bears
+FOUR_LANES = Layout(left=150, lane=240, right=92, row=28, label_letters=42, name_letters=26)  # as wide as paper bears
 
 
 @dataclass(frozen=True)

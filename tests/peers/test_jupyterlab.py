@@ -6,6 +6,7 @@ Pictures of every notebook stay in build/screenshots/ (git-ignored), for people 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -61,6 +62,7 @@ class Walk:
     visible: dict[str, int] = field(default_factory=dict)
     given: list[dict[str, str]] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
+    drawn: list[str] = field(default_factory=list)
     popups: int = 0
     left_running: list[str] = field(default_factory=list)
     exit_code: int | None = None
@@ -103,8 +105,14 @@ def watch(page: Page, walk: Walk) -> None:
     def request(seen: Request) -> None:
         note(seen.url)
 
+    def frame(payload: str | bytes) -> None:
+        told = payload if isinstance(payload, bytes) else payload.encode()
+        if b"update_display_data" in told and b"<svg" in told:
+            walk.drawn += [json.loads(text) for text in re.findall(rb'"text/plain": ?("(?:[^"\\]|\\.)*")', told)]
+
     def websocket(seen: WebSocket) -> None:
         note(seen.url)
+        seen.on("framereceived", frame)
 
     page.on("request", request)
     page.on("websocket", websocket)
@@ -221,6 +229,19 @@ def test_the_cards_say_what_was_done_in_words(walk: Walk) -> None:
 def test_both_calls_show_their_ladder_and_what_was_heard(walk: Walk) -> None:
     assert walk.visible["40_test_calls svg[role=img]"] == 2
     assert walk.visible["40_test_calls audio"] == 4
+
+
+@pytest.mark.parametrize(("title", "begins"), [
+    ("Call from the extension to the application", "407 Proxy Authentication Required"),
+    ("Programmatic call to the extension", "180 Ringing"),
+])  # fmt: skip
+def test_a_call_is_drawn_while_it_goes_on(walk: Walk, title: str, begins: str) -> None:
+    drawn = [text for text in walk.drawn if title in text]
+    before_its_end = [text for text in drawn if "disconnect, cause hangup" not in text]
+    assert len(set(before_its_end)) >= 2
+    assert all(word in drawn[-1] for word in (
+        "INVITE", begins, "200 OK", "presses 4 (DTMF)", "gather, digits 4", "BYE", "disconnect, cause hangup",
+    ))  # fmt: skip
 
 
 def test_each_step_of_the_guide_shows_its_pictures(walk: Walk) -> None:

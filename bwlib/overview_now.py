@@ -180,6 +180,6 @@ def _pbx_of(run: Run) -> str:
     """What the site file says of the PBX."""
     table = run.settings.pbx
     if not run.settings.has_own_pbx:
-        return "Asterisk (sandbox)" if run.on.target == "sandbox" else f"{table.kind} at {table.sip_host}"
+        return "the sandbox's Asterisk" if run.on.target == "sandbox" else f"{table.kind} at {table.sip_host}"
     where = re.sub(r"^https?://|/.*$", "", table.url) or table.ssh.partition("@")[2] or table.sip_host
     return f"{'FreePBX' if table.kind == 'freepbx' else 'Asterisk'} at {where}"

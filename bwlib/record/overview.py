@@ -163,11 +163,13 @@ def _state(state: State, x: int, y: int) -> str:
 
 def _call(call: Part, y: int) -> str:
     """One call below the picture: its state, who called whom, what came of it."""
-    words = " · ".join(filter(None, [call.name, *call.values, call.when]))
+    words = " · ".join([call.name, *call.values])
     return (
         f'<g><rect x="8" y="{y - 14}" width="{WIDTH - 16}" height="{CALL_PX - 6}" rx="6" fill="#ffffff" '
         f'stroke="#d5dae0"/>{_state(call.state, 26, y)}'
-        f'<text x="132" y="{y + 4.5}" fill="{INK}">{_xml(_short(words, 112))}</text></g>'
+        f'<text x="132" y="{y + 4.5}" fill="{INK}">{_xml(_short(words, 88 if call.when else 112))}</text>'
+        f'<text x="{WIDTH - 20}" y="{y + 4.5}" text-anchor="end" font-size="11" '
+        f'fill="{QUIET}">{_xml(_dated(call.when, 26))}</text></g>'
     )
 
 

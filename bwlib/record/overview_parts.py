@@ -80,7 +80,10 @@ def _your_side(known: Mapping[str, Known], pbx: str, names: Mapping[str, str]) -
             _ear(known),
         ),
         "pbx": _part(
-            known, "PBX", (pbx, _named("route", route), _named("caller id", caller_id)), ("extension", "route")
+            known,
+            "PBX",
+            (pbx.partition(" (")[0], _named("route", route), _named("caller id", caller_id)),
+            ("extension", "route"),
         ),
         "trunk": _part(
             known,
@@ -125,7 +128,7 @@ def _call(step: str, known: Known) -> Part:
     heard, digits = known.facts.get("heard by the phone", ""), known.facts.get("digits", "")
     if known.state != "proven":
         return Part(TITLES[step], _told(known.reason), known.state, known.when)
-    values = _told(f"heard with {heard}" if heard else "", f"digits {digits}" if digits else "")
+    values = _told(_named("heard,", heard.partition(" over ")[0]), _named("digits", digits))
     return Part(TITLES[step], values, known.state, known.when)
 
 

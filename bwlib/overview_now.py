@@ -17,7 +17,7 @@ from bwlib.errors import RecordError
 from bwlib.look import NAMED_BY
 from bwlib.made import is_named_alike
 from bwlib.record.journal import read_lines
-from bwlib.record.overview_parts import Known, Overview, overview_of
+from bwlib.record.overview_parts import CONFIRMS, Known, Overview, confirmed, overview_of
 from bwlib.record.report_words import CALLS, CHANGES, TITLES
 from bwlib.record.run_record import run_folders
 from bwlib.settings import Settings
@@ -114,12 +114,16 @@ def _take(site: _Site, line: Line) -> None:
             site.known[step] = Known("not proven", when=f"undone at {when}")
             site.changed = str(line.get("at")), TITLES.get(step, step)
         return
+    found = line.get("object")
+    facts = {str(name): str(value) for name, value in found.items()} if isinstance(found, Mapping) else {}
+    if status == "passed":
+        for thing in CONFIRMS.get(step, ()):
+            known = site.known.get(thing, Known()).facts or confirmed(thing, facts)
+            site.known[thing] = Known("proven", known, f"done at {when}")
     if step not in TITLES:
         return
     before = site.known.get(step, Known())
     if status == "passed":
-        found = line.get("object")
-        facts = {str(name): str(value) for name, value in found.items()} if isinstance(found, Mapping) else {}
         site.known[step] = Known("proven", facts or before.facts, f"done at {when}")
         if action in CHANGES and step in NAMED_BY:
             site.changed = str(line.get("at")), TITLES[step]

@@ -187,6 +187,16 @@ def test_what_runs_did_at_another_account_proves_nothing_here(site: Site) -> Non
     assert set(site.states().values()) == {"not proven"}
 
 
+def test_what_a_person_did_on_the_pbx_is_proven_by_the_check_that_read_it_back(site: Site) -> None:
+    named = {"trunk": "demo", "route": "demo", "extension": "191"}
+    site.write("check_pbx", action="passed", object=named, account=ACCOUNT)
+    assert site.proven() == {"pbx"}
+    site.write("ready", action="passed", object=named, account=ACCOUNT)
+    assert site.proven() == {"pbx", "trunk"}
+    (site.folder / "site.toml").write_text(SITE.replace('trunk = "demo"', 'trunk = "other"'))
+    assert site.proven() == {"pbx"}
+
+
 def test_what_the_site_file_calls_otherwise_by_now_is_not_proven(site: Site) -> None:
     site.done(*OBJECTS)
     (site.folder / "site.toml").write_text(SITE.replace('trunk = "demo"', 'trunk = "other"'))

@@ -294,6 +294,15 @@ def test_a_call_that_failed_leaves_the_phone_unproven_and_itself_failed(tmp_path
     assert shown.parts["trunk"].state == "proven"
 
 
+def test_what_a_person_did_on_the_pbx_is_proven_by_the_check_that_read_it_back(tmp_path: Path) -> None:
+    record = empty_run(tmp_path)
+    step(record, "trunk", "pending", "30_pbx", action="planned")
+    step(record, "check_pbx", action="passed", object={"trunk": "t1", "route": "r1", "extension": "191"})
+    parts = overview_in(read_run(record.folder)).parts
+    assert (parts["pbx"].state, parts["pbx"].values) == ("proven", ("route r1",))
+    assert (parts["trunk"].state, parts["trunk"].values) == ("not proven", ("t1",))  # whether it registers is not known
+
+
 # ---------------------------------------------------------------- calls, pictures, configuration
 
 

@@ -144,8 +144,8 @@ def _part(part: Part, place: tuple[int, int, int, int]) -> str:
 
 def _dated(when: str, letters: int) -> str:
     """In so many letters: the hour goes first, the words for people have it."""
-    shorter = when.removeprefix("done at ").replace(" UTC", "")
-    words = (when, shorter, re.sub(r" \d\d:\d\d", "", shorter))
+    shorter = when.removeprefix("done at ")
+    words = (when, shorter, re.sub(r" \d\d:\d\d UTC", "", shorter))
     return next((each for each in words if len(each) <= letters), _short(words[-1], letters))
 
 
@@ -167,9 +167,9 @@ def _call(call: Part, y: int) -> str:
     return (
         f'<g><rect x="8" y="{y - 14}" width="{WIDTH - 16}" height="{CALL_PX - 6}" rx="6" fill="#ffffff" '
         f'stroke="#d5dae0"/>{_state(call.state, 26, y)}'
-        f'<text x="132" y="{y + 4.5}" fill="{INK}">{_xml(_short(words, 88 if call.when else 112))}</text>'
+        f'<text x="132" y="{y + 4.5}" fill="{INK}">{_xml(_short(words, 84 if call.when else 112))}</text>'
         f'<text x="{WIDTH - 20}" y="{y + 4.5}" text-anchor="end" font-size="11" '
-        f'fill="{QUIET}">{_xml(_dated(call.when, 26))}</text></g>'
+        f'fill="{QUIET}">{_xml(_dated(call.when, 36))}</text></g>'
     )
 
 

@@ -12,6 +12,11 @@ from bwlib.record.overview import Part, State, overview_svg, overview_text
 from bwlib.record.report_words import CALLS, TITLES
 
 _NOTHING: Mapping[str, str] = {}
+#: a check that passed -> the steps whose things it has read back field by field, however they came there
+CONFIRMS = {
+    "check_pbx": ("trunk", "route", "extension"),
+    "ready": ("trunk", "route", "extension", "no_registration"),
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,12 @@ class Known:
 
 
 UNKNOWN = Known()
+
+
+def confirmed(step: str, facts: Mapping[str, str]) -> dict[str, str]:
+    """What a check that confirms `step` says of its thing: its name. facts: the check's own."""
+    name = "number" if step == "extension" else "name"
+    return {name: facts[step]} if facts.get(step) else {}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bwlib.record.manifest import GUIDE
 from bwlib.record.overview import State
-from bwlib.record.overview_parts import Known, Overview, overview_of
+from bwlib.record.overview_parts import CONFIRMS, Known, Overview, confirmed, overview_of
 from bwlib.record.report_facts import Attempt, Picture, RunFacts
 from bwlib.record.report_words import BROKEN, STATUS, TITLES
 
@@ -120,11 +120,16 @@ def overview_in(run: RunFacts) -> Overview:
 
 
 def _known(run: RunFacts, step: str) -> Known:
-    last = run.last(step)
-    if last is None:
+    told = [one for one in run.attempts if one.step == step or (step in CONFIRMS.get(one.step, ()) and _passed(one))]
+    if not told:
         return Known(reason="not placed in this run")
+    last = told[-1]
     state: State = "failed" if last.status in BROKEN else "proven" if last.status == "passed" else "not proven"
     reason = last.came_back or last.note or last.reason or STATUS.get(last.status, last.status)
     # An attempt without an object says nothing of it.
-    with_facts = [attempt for attempt in run.attempts if attempt.step == step and attempt.facts]
-    return Known(state, dict(with_facts[-1].facts) if with_facts else {}, reason=reason)
+    facts = next((dict(one.facts) for one in reversed(told) if one.step == step and one.facts), None)
+    return Known(state, confirmed(step, dict(last.facts)) if facts is None else facts, reason=reason)
+
+
+def _passed(attempt: Attempt) -> bool:
+    return attempt.status == "passed"

@@ -169,7 +169,7 @@ def _call(call: Part, y: int) -> str:
         f'stroke="#d5dae0"/>{_state(call.state, 26, y)}'
         f'<text x="132" y="{y + 4.5}" fill="{INK}">{_xml(_short(words, 84 if call.when else 112))}</text>'
         f'<text x="{WIDTH - 20}" y="{y + 4.5}" text-anchor="end" font-size="11" '
-        f'fill="{QUIET}">{_xml(_dated(call.when, 36))}</text></g>'
+        f'fill="{QUIET}">{_xml(_dated(call.when, 30))}</text></g>'
     )
 
 

@@ -83,6 +83,11 @@ def show_text(title: str, lines: Sequence[str]) -> None:
     _display(*_text_card(title, lines))
 
 
+def show_html(html: str, text: str) -> None:
+    """What another module of this package has put together: HTML of its own making, and the same in words."""
+    _display(html, text)
+
+
 def show_sheet(title: str, sheet: str) -> None:
     """A text whose columns count, as it is."""
     lines = sheet.splitlines()

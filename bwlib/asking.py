@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# What only shows something proves nothing: its card has no badge.
+_SHOWN = ("answers", "overview")
 # A step's status -> the word in its card's badge.
 _BADGES = {"pending": "planned", "passed": "passed", "skipped": "skipped", "failed": "failed"}
 
@@ -97,6 +99,8 @@ def _do(run: Run, step: str, do: Callable[[], object]) -> str:
 
 def badge(run: Run, step: str) -> str:
     """The word for how the step ended; what writes no status down has ended well when it raised nothing."""
+    if step in _SHOWN:
+        return ""
     return _BADGES.get(run.status.get(step, "passed"), "passed")
 
 
@@ -128,7 +132,7 @@ def show_answers(run: Run) -> None:
 def state_of(run: Run, step: str) -> tuple[str, str]:
     """What is already true, by the site's records: (word for the badge, when and by whom)."""
     if step not in NAMED_BY and not step.startswith("call_"):
-        return "not done yet", ""
+        return ("" if step in _SHOWN else "not done yet"), ""
     done = already_done(run.settings.runs_dir, step, run.on.account_id)
     if done is None:
         return "not done yet", ""

@@ -49,7 +49,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Button:
-    """do(what was changed in the form) -> a word of BADGES. confirm: what a second press is asked for; "" for none.
+    """do(what was changed in the form) -> a word of BADGES, "" for no badge.
+
+    confirm: what a second press is asked for; "" for none.
 
     needs_form: not to be pressed while the form has a fault.
     """
@@ -150,8 +152,10 @@ class StepCard:
             pass
 
     def _say(self, word: str, detail: str = "") -> None:
-        sign, colour = BADGES[word]
-        badge = f'<span role="status" class="bw-badge">{card.chip(sign, word, colour)}</span>'
+        badge = ""
+        if word:
+            sign, colour = BADGES[word]
+            badge = f'<span role="status" class="bw-badge">{card.chip(sign, word, colour)}</span>'
         title = f'<span role="heading" aria-level="4">{card.heading(self._title)}</span>'
         self._head.value = f"{badge}{title}" + (f" · {card.quiet(detail)}" if detail else "")
 

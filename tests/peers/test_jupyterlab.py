@@ -247,7 +247,7 @@ def test_the_cards_say_what_was_done_in_words(walk: Walk) -> None:
 
 
 def test_both_calls_show_their_ladder_and_what_was_heard(walk: Walk) -> None:
-    assert walk.visible["40_test_calls svg[role=img]"] == 2
+    assert walk.visible["40_test_calls svg[role=img]"] == 3  # both calls, and the whole
     assert walk.visible["40_test_calls audio"] == 4
 
 

@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from bwlib.widgets import card
+from bwlib.widgets.glossary import explained
 
 if TYPE_CHECKING:
     from bwlib.by_hand_walk import ByHand, Click, Value
@@ -54,7 +55,7 @@ def _link(address: str) -> str:
 
 def _click(click: Click) -> str:
     number = card.chip("", str(click.number), card.BLUE)
-    html = f"<div>{number}{escape(click.words)}</div>"
+    html = f"<div>{number}{explained(click.words)}</div>"
     rows = "".join(_value(value) for value in click.values if not value.secret)
     if rows:
         html += f'<table style="border-collapse:collapse;margin:.2em 0 .2em 2.4em">{rows}</table>'

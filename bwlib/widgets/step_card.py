@@ -18,6 +18,7 @@ from typing import Any
 
 from bwlib.errors import BwlibError
 from bwlib.widgets import card, show
+from bwlib.widgets.glossary import explained
 from bwlib.widgets.place import Place
 
 log = logging.getLogger(__name__)
@@ -259,7 +260,8 @@ def _below(text: str, *, wrong: bool = False) -> str:
     kind, colour = ("bw-fault", card.RED) if wrong else ("bw-help", "inherit")
     role = ' role="alert"' if wrong else ""
     style = f"color:{colour};font-size:.93em;line-height:1.4;margin-left:13em"
-    return f'<div class="{kind}"{role} style="{style}">{sign}{escape(text)}</div>'
+    words = escape(text) if wrong else explained(text, in_form=True)
+    return f'<div class="{kind}"{role} style="{style}">{sign}{words}</div>'
 
 
 def _line(text: str, role: str = "status") -> str:

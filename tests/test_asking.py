@@ -74,7 +74,7 @@ def site(sandbox: Any, tmp_path: Path) -> Path:
 
 
 def badge(card: StepCard) -> str:
-    word = re.search(r'class="bw-badge">.*?<span>([^<]*)</span></span></span>', card._head.value)
+    word = re.search(r'class="bw-badge"[^>]*>.*?<span>([^<]*)</span></span></span>', card._head.value)
     assert word is not None
     return word[1]
 

@@ -91,6 +91,7 @@ class StepCard:
         self._buttons = tuple(buttons)
         self._by_hand = by_hand
         self._confirming = ""
+        self._ended = 0  # presses that have ended: for programs that look at a page
         self._build(step, state)
 
     # ------------------------------------------------------------ what is seen
@@ -156,7 +157,8 @@ class StepCard:
         badge = ""
         if word:
             sign, colour = BADGES[word]
-            badge = f'<span role="status" class="bw-badge">{card.chip(sign, word, colour)}</span>'
+            chip = card.chip(sign, word, colour)
+            badge = f'<span role="status" class="bw-badge" data-ended="{self._ended}">{chip}</span>'
         title = f'<span role="heading" aria-level="4">{card.heading(self._title)}</span>'
         self._head.value = f"{badge}{title}" + (f" · {card.quiet(detail)}" if detail else "")
 
@@ -203,10 +205,12 @@ class StepCard:
                 self._failed(error)
             else:
                 self._fill()
+                self._ended += 1
                 self._say(done, f"just now, by {word}")
 
     def _failed(self, error: BaseException) -> None:
         show.show_fault(error)
+        self._ended += 1
         self._say("failed", "the reason is below")
 
     @contextmanager

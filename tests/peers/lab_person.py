@@ -184,18 +184,21 @@ class CardPerson:
         self.person.idle()
         one = self.root.get_by_role("button", name=button, exact=True)
         one.scroll_into_view_if_needed()
+        ended = self.ended()
         one.click()
-        self.wait_for(until)
+        self.wait_for(until, ended + 1)
 
     def click(self, button: str) -> None:
         self.root.get_by_role("button", name=button, exact=True).click()
 
-    def wait_for(self, word: str) -> None:
-        """Until the badge says so. One that says failed ends the waiting at once, with what the card brought."""
-        badge = self.root.locator(".bw-badge", has_text=re.compile(rf"\b({word}|failed)$"))
-        badge.wait_for(timeout=60_000)
-        assert self.badge() == word, self.result()
+    def wait_for(self, word: str, ended: int) -> None:
+        """Until so many presses have ended; then the badge says so, or what the card brought is told."""
+        self.root.locator(f'.bw-badge[data-ended="{ended}"]').wait_for(timeout=60_000)
         self.person.idle()
+        assert self.badge() == word, self.result()
+
+    def ended(self) -> int:
+        return int(self.root.locator(".bw-badge").get_attribute("data-ended") or 0)
 
     def badge(self) -> str:
         return self.root.locator(".bw-badge").inner_text().split(maxsplit=1)[-1].strip()

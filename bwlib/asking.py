@@ -12,11 +12,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bwlib.already import already_done
 from bwlib.asking_words import CARDS, TIPS, VERBS, Asked, Verb
 from bwlib.entries import fault_in
 from bwlib.look import NAMED_BY
+from bwlib.overview_now import known_now
 from bwlib.record import kernel
+from bwlib.record.overview_parts import Known
 from bwlib.record.run_record import running_cell
 from bwlib.widgets import show
 from bwlib.widgets.step_card import Answers, Button, StepCard
@@ -133,10 +134,10 @@ def state_of(run: Run, step: str) -> tuple[str, str]:
     """What is already true, by the site's records: (word for the badge, when and by whom)."""
     if step not in NAMED_BY and not step.startswith("call_"):
         return ("" if step in _SHOWN else "not done yet"), ""
-    done = already_done(run.settings.runs_dir, step, run.on.account_id)
-    if done is None:
-        return "not done yet", ""
-    return done.badge, done.words
+    known = known_now(run.settings, run.on.account_id).get(step, Known())
+    if known.state == "failed":
+        return "failed", f"{known.when}: {known.reason}"
+    return ("passed", f"{known.when}; verify again?") if known.state == "proven" else ("not done yet", known.when)
 
 
 def _by_hand(run: Run, step: str, asked: Asked, check: Callable[[Answers], str]) -> Any:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: a step's status -> the word in its card's badge
+# A step's status -> the word in its card's badge.
 _BADGES = {"pending": "planned", "passed": "passed", "skipped": "skipped", "failed": "failed"}
 
 
@@ -118,8 +118,8 @@ def answer_of(run: Run, entry: str) -> Any:
 
 def show_answers(run: Run) -> None:
     """What counts for this site, as the site file and its defaults say it. Secrets are named, not shown."""
-    entries = ("name", "target", "road", "walk", "application.name", "realm.name", "sip_credential.username")
-    entries += ("pbx.kind", "pbx.trunk", "pbx.route", "pbx.extension", "test.dial")
+    entries = ["name", "target", "road", "walk", "application.name", "realm.name", "sip_credential.username"]
+    entries += ["pbx.kind", "pbx.trunk", "pbx.route", "pbx.extension", "test.dial"]
     facts = {entry: str(answer_of(run, entry)) for entry in entries}
     facts["bandwidth.number"] = run.on.number
     show.show_facts("This site's answers", facts, str(run.settings.path))

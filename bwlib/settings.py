@@ -28,6 +28,8 @@ Target = Literal["sandbox", "live"]
 Mode = Literal["auto", "plan", "apply"]
 # How the PBX reaches the application: by a realm and a SIP credential (the guide), or by Bandwidth's Inbound SIP URI.
 Road = Literal["realm", "sip-uri"]
+# "click": with somebody at the front end a cell does nothing until a button of its card is pressed.
+Walk = Literal["run", "click"]
 
 LIVE_API_URL = "https://api.bandwidth.com/api/v2"
 LIVE_VOICE_URL = "https://voice.bandwidth.com/api/v2"
@@ -222,7 +224,7 @@ class Settings(_Table):
     name: Annotated[str, Field(pattern=SITE_NAME)]
     target: Target = "sandbox"
     road: Road = "realm"
-    walk: Literal["run", "click"] = "run"
+    walk: Walk = "run"
     operator_note: str = ""
     bandwidth: BandwidthTable = BandwidthTable()
     application: ApplicationTable = ApplicationTable()
@@ -298,7 +300,7 @@ def _validated(table: dict[str, object], path: Path) -> Settings:
         settings = Settings.model_validate({**table, "path": path.absolute()})
     except ValidationError as error:
         raise SettingsError(
-            f"check the site file {path}", _explain(error), "mend it and run again; nothing was sent"
+            f"check the site file {path}", explain(error), "mend it and run again; nothing was sent"
         ) from None
     _check_together(settings)
     return settings
@@ -320,12 +322,18 @@ _IN_WORDS = {
 }
 
 
-def _explain(error: ValidationError) -> str:
-    """Every fault as "entry: what to write instead", without ever repeating a value."""
+def explain(error: ValidationError, entry: str = "") -> str:
+    """Every fault as "entry: what to write instead", without ever repeating a value.
+
+    entry: the only one that was checked; then it is not named, because a form says so beside it.
+    """
     lines = []
-    for fault in error.errors(include_input=False, include_url=False, include_context=False):
-        field = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(("literal", "function")))
-        lines.append(f"{field}: {_in_words(field, fault['type'], fault['msg'])}")
+    faults = error.errors(include_input=False, include_url=False, include_context=False)
+    # That an entry may also be empty is the second half of what is said about it, and no help.
+    for fault in [fault for fault in faults if fault["msg"] != "Input should be ''"] or faults:
+        found = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(("literal", "function")))
+        words = _in_words(entry or found, fault["type"], fault["msg"])
+        lines.append(words if entry else f"{found}: {words}")
     return "; ".join(dict.fromkeys(lines))
 
 
@@ -448,6 +456,7 @@ _STARTER = """\
 # The names below come from the site's own name, so that two sites on one account or PBX stay apart.
 name = "{name}"
 target = "{target}"          # "live" works on a real Bandwidth account
+walk = "run"                 # "click": in JupyterLab a cell waits for its buttons
 road = "{road}"              # "realm", or "sip-uri": Bandwidth's Inbound SIP URI instead of realm and credential
 
 [application]                # guide step 1

@@ -6,6 +6,7 @@ Pictures of every notebook stay in build/screenshots/ (git-ignored), for people 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ from peers import missing, module
 from bwlib.record.journal import read_lines
 from bwlib.runner.run_site import GUIDE_NOTEBOOKS, UNDO_NOTEBOOK
 from bwlib.sandbox import control
+from bwlib.widgets import glossary
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Request, WebSocket
@@ -61,6 +63,8 @@ class Walk:
     visible: dict[str, int] = field(default_factory=dict)
     given: list[dict[str, str]] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
+    drawn: list[str] = field(default_factory=list)
+    words: dict[str, list[str]] = field(default_factory=dict)
     popups: int = 0
     left_running: list[str] = field(default_factory=list)
     exit_code: int | None = None
@@ -103,8 +107,14 @@ def watch(page: Page, walk: Walk) -> None:
     def request(seen: Request) -> None:
         note(seen.url)
 
+    def frame(payload: str | bytes) -> None:
+        told = payload if isinstance(payload, bytes) else payload.encode()
+        if b"update_display_data" in told and b"<svg" in told:
+            walk.drawn += [json.loads(text) for text in re.findall(rb'"text/plain": ?("(?:[^"\\]|\\.)*")', told)]
+
     def websocket(seen: WebSocket) -> None:
         note(seen.url)
+        seen.on("framereceived", frame)
 
     page.on("request", request)
     page.on("websocket", websocket)
@@ -138,6 +148,23 @@ def give_picture(page: Page, home: Path, walk: Walk) -> None:
     page.locator(f"{OUTPUTS} img[alt='Picture: 00_start']").wait_for()
     (journal,) = (home / "lab" / "runs").glob("*/*/journal.jsonl")
     walk.given = [line for line in read_lines(journal) if line["kind"] == "picture"]
+
+
+def read_words(page: Page, url: str, home: Path, walk: Walk) -> None:
+    """What the sanitizer leaves of the glossary: in a Markdown cell, and in an output that is not trusted."""
+    html, text = glossary.glossary()
+    output = {"output_type": "display_data", "data": {"text/html": html, "text/plain": text}, "metadata": {}}
+    code = {"cell_type": "code", "source": "", "metadata": {}, "outputs": [output], "execution_count": None, "id": "c"}
+    words = {"cell_type": "markdown", "source": glossary.explained("A trunk and BXML."), "metadata": {}, "id": "m"}
+    notebook = {"cells": [words, code], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (home / "lab" / "notebooks" / "words.ipynb").write_text(json.dumps(notebook))
+    page.goto(re.sub(r"[^/]+\.ipynb", "words.ipynb", url) + "&reset")
+    page.locator(f"{NOTEBOOK} abbr").first.wait_for()
+    page.locator(f"{OUTPUTS} dt").first.wait_for()
+    walk.words = {
+        "titles": page.locator(f"{NOTEBOOK} .jp-MarkdownOutput abbr").evaluate_all("all => all.map(e => e.title)"),
+        "list": page.locator(f"{OUTPUTS} dt").all_inner_texts(),
+    }
 
 
 def take_picture(page: Page, name: str) -> None:
@@ -183,6 +210,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
                 if name == "40_test_calls":
                     show_in_dark(page)
                     page.screenshot(path=SCREENSHOTS / f"{name}_dark.png")
+            read_words(page, url, home, walked)
         started = processes_of(process, home)
         process.send_signal(signal.SIGINT)
         walked.exit_code = process.wait(60)
@@ -223,6 +251,19 @@ def test_both_calls_show_their_ladder_and_what_was_heard(walk: Walk) -> None:
     assert walk.visible["40_test_calls audio"] == 4
 
 
+@pytest.mark.parametrize(("title", "begins"), [
+    ("Call from the extension to the application", "407 Proxy Authentication Required"),
+    ("Programmatic call to the extension", "180 Ringing"),
+])  # fmt: skip
+def test_a_call_is_drawn_while_it_goes_on(walk: Walk, title: str, begins: str) -> None:
+    drawn = [text for text in walk.drawn if title in text]
+    before_its_end = [text for text in drawn if "disconnect, cause hangup" not in text]
+    assert len(set(before_its_end)) >= 2
+    assert all(word in drawn[-1] for word in (
+        "INVITE", begins, "200 OK", "presses 4 (DTMF)", "gather, digits 4", "BYE", "disconnect, cause hangup",
+    ))  # fmt: skip
+
+
 def test_each_step_of_the_guide_shows_its_pictures(walk: Walk) -> None:
     shown = [walk.visible[f"{name} img"] for name in ("10_application", "20_sip_credentials", "30_pbx")]
     assert shown == [1, 2, 1]
@@ -230,6 +271,11 @@ def test_each_step_of_the_guide_shows_its_pictures(walk: Walk) -> None:
 
 def test_a_picture_that_a_person_chooses_goes_into_the_record(walk: Walk) -> None:
     assert [(line["title"], line["file"]) for line in walk.given] == [("00_start", "screenshots/by_hand_1.png")]
+
+
+def test_the_glossary_passes_jupyterlabs_sanitizer(walk: Walk) -> None:
+    assert walk.words["titles"] == [glossary.meaning("trunk"), glossary.meaning("BXML")]
+    assert set(walk.words["list"]) == set(glossary.WORDS)
 
 
 def test_nothing_is_fetched_from_outside(walk: Walk) -> None:

@@ -231,10 +231,9 @@ def pbx_by_hand(
     if pbx == "asterisk":
         things = _asterisk_files(kind, trunk, route, extension, kept)
     else:
-        things = _pages(kind, sheet, trunk) or [
-            _do("This PBX takes lines in files, or cannot do it as the guide asks: do what its settings sheet says.",
-                Value("Settings sheet", sheet))
-        ]  # fmt: skip
+        by_table = row.authenticates and "----8<----" not in sheet
+        pages = _pages(kind, sheet, trunk, _SAVE.get(pbx, _SAVE["any"])) if by_table else []
+        things = pages or [_whole(sheet)]
     return ByHand(where, place if is_page else "", _numbered(*things))
 
 

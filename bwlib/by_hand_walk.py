@@ -227,7 +227,7 @@ def pbx_by_hand(
     """
     row, sheet = product(pbx), settings_sheet(pbx, trunk, route, extension, kept)
     is_page = urlsplit(place).scheme in ("http", "https")
-    where = row.label + (f", files in {place}" if place and not is_page else "")
+    where = f"{row.label}{f', files in {place}' if place and not is_page else ''}. {_in_words(row.rests_on)}"
     if pbx == "asterisk":
         things = _asterisk_files(kind, trunk, route, extension, kept)
     else:
@@ -235,6 +235,14 @@ def pbx_by_hand(
         pages = _pages(kind, sheet, trunk, _SAVE.get(pbx, _SAVE["any"])) if by_table else []
         things = pages or [_whole(sheet)]
     return ByHand(where, place if is_page else "", _numbered(*things))
+
+
+def _in_words(rests_on: str) -> str:
+    """How sure the lines are, without the sheet's marks."""
+    marks = {"[ran]": "Seen working:", "[doc]": "Read in public documents:", "[mem]": "Not checked by anybody:"}
+    for mark, words in marks.items():
+        rests_on = rests_on.replace(mark, words)
+    return rests_on
 
 
 def _whole(sheet: str) -> _Todo:
@@ -264,7 +272,7 @@ def _pages(kind: OnPbx, sheet: str, trunk: Trunk, save: str) -> list[_Todo]:
         for group, pairs in groupby(rows, key=lambda row: row[0].rpartition(" > ")[0]):
             things.append(_part_of_page(group, [(label.rpartition(" > ")[2], text) for label, text in pairs]))
         things.append(_do(" ".join([save, *prose])))
-    if kind == "trunk" and trunk.inbound_extension:
+    if kind == "trunk" and trunk.inbound_extension and "\nInbound Route" in sheet:
         words = (
             f"The way in, for Bandwidth's calls to {trunk.inbound_extension}, comes with the extension. Until then "
             "the check says that inbound_extension is not set."
@@ -297,7 +305,7 @@ def _part_of_page(group: str, rows: list[tuple[str, str]]) -> _Todo:
         for value, note in _read(label, text):
             values.append(value)
             notes += [f"{value.label}: {note}."] if note else []
-    words = f"Fill in {group}." if group else "Fill in:"
+    words = f"Fill in {group}." if group else "Fill in these fields."
     return _do(" ".join([words, *notes]), *values)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bwlib.errors import PbxRefused
-from bwlib.models import Extension, OutboundRoute, PbxInfo, Trunk
+from bwlib.models import Extension, Finding, OutboundRoute, PbxInfo, Trunk
 from bwlib.pbx import Kind, Owner, asterisk_text, by_hand, checks
 from bwlib.pbx.ami import Ami, Tunnel
 from bwlib.pbx.asterisk_files import Files, LocalFiles, OwnFiles
@@ -206,6 +206,17 @@ class AsteriskPbx:
             events = ami.action("PJSIPShowRegistrationsOutbound").events
         found = [event for event in events if event.get("Event") == "OutboundRegistrationDetail"]
         return [f"{e.get('ObjectName', '')} {e.get('ServerUri', '')} {e.get('Status', '')}" for e in found]
+
+    def findings(self, trunk: Trunk, route: OutboundRoute, extension: Extension) -> list[Finding]:
+        """The trap of a trunk written by hand: many examples on the web register, and the guide's trunk does not."""
+        found = [line for line in self.registrations() if trunk.server in line or trunk.name in line]
+        if not found:
+            return []
+        fix = (
+            f"take the section of type registration that leads to {trunk.server} out of {PJSIP}, "
+            "then core reload on Asterisk's command line"
+        )
+        return [Finding("Registration is left on: the trunk registers at the realm", tuple(found), fix)]
 
     def snapshot(self) -> dict[str, str]:
         """pjsip.conf, extensions.conf and our files of the same names; secrets masked."""

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bwlib.asking_by_hand import tab_of
 from bwlib.asking_words import CARDS, TIPS, VERBS, Asked, Verb
 from bwlib.entries import fault_in
 from bwlib.look import NAMED_BY
@@ -20,7 +21,7 @@ from bwlib.record import kernel
 from bwlib.record.overview_parts import Known
 from bwlib.record.run_record import running_cell
 from bwlib.widgets import show
-from bwlib.widgets.step_card import Answers, Button, StepCard
+from bwlib.widgets.step_card import CHECK, Answers, Button, StepCard
 
 if TYPE_CHECKING:
     from bwlib.guide import Run
@@ -54,7 +55,8 @@ def card_of(run: Run, step: str, do: Callable[[], object]) -> StepCard:
     """The card of a step; where it is pressed from is this cell, also later."""
     cell = running_cell(run.record, run.notebook)
     asked = CARDS[step] if run.cards.setdefault(step, cell) == cell else _once_more(CARDS[step])
-    buttons = [_button(run, step, word, partial(_press, run, step, VERBS[word], cell, do)) for word in asked.buttons]
+    words = (*asked.buttons, CHECK) if asked.by_hand else asked.buttons
+    buttons = [_button(run, step, word, partial(_press, run, step, VERBS[word], cell, do)) for word in words]
     return StepCard(
         step,
         asked.title,
@@ -63,7 +65,7 @@ def card_of(run: Run, step: str, do: Callable[[], object]) -> StepCard:
         values=lambda: {entry.name: answer_of(run, entry.name) for entry in asked.entries},
         check=fault_in,
         state=state_of(run, step),
-        by_hand=_by_hand(run, step, asked, partial(_press, run, step, "verify", cell, do)),
+        by_hand=partial(tab_of, run, step) if asked.by_hand else None,
     )
 
 
@@ -138,9 +140,3 @@ def state_of(run: Run, step: str) -> tuple[str, str]:
     if known.state == "failed":
         return "failed", f"{known.when}: {known.reason}"
     return ("passed", f"{known.when}; verify again?") if known.state == "proven" else ("not done yet", known.when)
-
-
-def _by_hand(run: Run, step: str, asked: Asked, check: Callable[[Answers], str]) -> Any:
-    if not asked.by_hand:
-        return None
-    return None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bwlib.errors import BwlibError
 from bwlib.widgets import card
 from bwlib.widgets.glossary import explained
+from bwlib.widgets.main_thread import in_main_thread
 
 if TYPE_CHECKING:
     from bwlib.by_hand_walk import ByHand, Click, Value
@@ -110,7 +111,10 @@ def _secret(value: Value, reveal: Callable[[Any, str], None]) -> Any:
         tooltip="Shown here for half a minute; it is saved nowhere",
         layout=Layout(width="auto"),
     )
-    button.observe(lambda change: reveal(shown, value.secret if change["new"] else ""), names="value")
+    def press(change: dict[str, Any]) -> None:
+        in_main_thread(lambda: reveal(shown, value.secret if change["new"] else ""))
+
+    button.observe(press, names="value")
     kept = HTML(f"{escape(value.label)}: {card.code(value.secret)}")
     return HBox([kept, button, shown], layout=Layout(margin="0 0 0 2.4em", align_items="center"))
 

@@ -94,7 +94,12 @@ def test_every_value_to_type_has_its_place_in_a_picture() -> None:
 @pytest.fixture(scope="module")
 def now() -> dict[str, Any]:
     chromium()
-    return TOOL.facts(TOOL.in_new_sandbox(TOOL.walk))
+    from playwright.sync_api import Error
+
+    try:
+        return TOOL.facts(TOOL.in_new_sandbox(TOOL.walk))
+    except Error as error:
+        pytest.fail(f"the dashboard has not what by_hand_walk.py and the pictures name: {error}. Then: {AGAIN}")
 
 
 @pytest.mark.slow

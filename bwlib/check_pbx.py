@@ -54,6 +54,20 @@ def check(run: Run, entrance: str) -> None:
     run.step("check_pbx", lambda: look(must_hold=False), insist, verify=insist)
 
 
+def check_one(run: Run, word: str, title: str, wanted: Any) -> Outcome[Any]:
+    """One thing on the PBX, whoever made it, field by field; with the trunk the PBX's traps. Reads only.
+
+    Raises: NotAsExpected.
+    """
+    pbx = run.on.pbx()
+    get = {"trunk": pbx.get_trunk, "route": pbx.get_route, "extension": pbx.get_extension}[word]
+    found = get(wanted.number if word == "extension" else wanted.name)
+    route = wanted_route(run) if word == "trunk" else None
+    traps = _findings(pbx)(wanted, route, wanted_extension(run)) if route is not None else []
+    _insist(_rows(word, found, wanted), traps)
+    return Outcome("passed", title, found, note="every field as the guide asks")
+
+
 def _insist(rows: list[Difference], found: list[Finding]) -> None:
     """Raise NotAsExpected, naming every field and every trap, each trap with its fix."""
     said = [f"{row.field} is {row.found}, wanted {row.wanted}" for row in rows]

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from bwlib.models import Application
 
 Line = Mapping[str, Any]
+# Older ones hardly say what is true now, and each costs the reading of its journal when a notebook is opened.
+NEWEST_RUNS = 30
 _FAILED = ("failed", "died", "timed_out")
 
 
@@ -58,7 +60,7 @@ def parts_of(
     the site file says of it, until a run has seen it.
     """
     site = _read(settings.runs_dir, account)
-    known = {step: one for step, one in site.known.items() if _is_of(settings, step, one.facts)}
+    known = _of(settings, site)
     hooks = [hook for call in CALLS if call in known for hook in known[call].facts.get("webhooks", "").split()]
     names = {
         "application": settings.application.name,
@@ -76,9 +78,16 @@ def parts_of(
     return overview_of(known, road=settings.road, target=settings.target, pbx=site.pbx or pbx, hooks=hooks, names=names)
 
 
-def known_of(runs_dir: Path, account: str) -> dict[str, Known]:
-    """What a site's runs at this account prove by now, by step; a step that no run has ended is not in it."""
-    return _read(runs_dir, account).known
+def known_now(settings: Settings, account: str) -> dict[str, Known]:
+    """What the site's runs at this account prove by now, by step; a step that no run has ended is not in it.
+
+    Of a thing that the site file names otherwise by now nothing is known.
+    """
+    return _of(settings, _read(settings.runs_dir, account))
+
+
+def _of(settings: Settings, site: _Site) -> dict[str, Known]:
+    return {step: one for step, one in site.known.items() if _is_of(settings, step, one.facts)}
 
 
 # ---------------------------------------------------------------- what the journals say
@@ -86,7 +95,7 @@ def known_of(runs_dir: Path, account: str) -> dict[str, Known]:
 
 def _read(runs_dir: Path, account: str) -> _Site:
     site = _Site()
-    for folder in run_folders(runs_dir):
+    for folder in run_folders(runs_dir)[-NEWEST_RUNS:]:
         at = ""
         for line in _lines(folder):
             at = str(line.get("account") or at)  # a step that failed does not say it; the notebook that it is in does

@@ -74,6 +74,8 @@ def overview_svg(
         f'<desc id="{unique}-desc">{_xml(overview_text([*parts, *calls]))}</desc>',
         f'<defs><marker id="{unique}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" '
         f'orient="auto-start-reverse"><path d="M0 0 L10 5 L0 10 z" fill="{QUIET}"/></marker></defs>',
+        # A ground of its own: the page's may be dark.
+        f'<rect x="7" y="7" width="{WIDTH - 14}" height="{height - 7}" rx="10" fill="#ffffff"/>',
         _side(8, 8, 438, 368, "Your side"),
         _side(624, 8, 248, 368, bandwidth),
         _links(unique),

@@ -56,16 +56,18 @@ def meaning(term: str) -> str:
     return found
 
 
-def explain(term: str, shown: str = "") -> str:
+def explain(term: str, shown: str = "", *, in_form: bool = False) -> str:
     """The word with its meaning as a tooltip, as HTML for an output, a widget or a Markdown cell.
 
     shown: how it stands in the sentence ("trunks"). JupyterLab's sanitizer keeps abbr and title and drops tabindex; in
-    an output and in a widget the word can be reached by the keyboard as well.
+    an output and in a widget the word can be reached by the keyboard as well. in_form: not so, because between two
+    fields it would only be in the way of whoever goes from one to the next.
     """
-    return f'<abbr title="{escape(meaning(term))}" tabindex="0" style="{_LINE}">{escape(shown or term)}</abbr>'
+    stop = "" if in_form else ' tabindex="0"'
+    return f'<abbr title="{escape(meaning(term))}"{stop} style="{_LINE}">{escape(shown or term)}</abbr>'
 
 
-def explained(text: str) -> str:
+def explained(text: str, *, in_form: bool = False) -> str:
     """A sentence as HTML, each word of the list with its tooltip where it first stands."""
     seen: set[str] = set()
 
@@ -74,7 +76,7 @@ def explained(text: str) -> str:
         if word in seen:
             return escape(found[0])
         seen.add(word)
-        return explain(found[1], found[0])
+        return explain(found[1], found[0], in_form=in_form)
 
     parts, end = [], 0
     for found in _ANY.finditer(text):

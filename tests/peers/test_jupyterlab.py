@@ -5,15 +5,10 @@ Pictures of every notebook stay in build/screenshots/ (git-ignored), for people 
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +16,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from peers import missing, module
+from lab_person import DONE, ERRORS, FLAGS, HEIGHT, NOTEBOOK, OUTPUTS, SCREENSHOTS, chromium, lab
 
 from bwlib.record.journal import read_lines
 from bwlib.runner.run_site import GUIDE_NOTEBOOKS, UNDO_NOTEBOOK
@@ -33,25 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(400)]
 
-PROJECT = Path(__file__).resolve().parents[2]
-SCREENSHOTS = PROJECT / "build" / "screenshots"
 NOTEBOOKS = (*GUIDE_NOTEBOOKS, UNDO_NOTEBOOK)
-# Chromium would otherwise look up its maker's hosts at every start.
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-NOTEBOOK = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook"
-OUTPUTS = f"{NOTEBOOK} .jp-OutputArea-output"
-ERRORS = f'{NOTEBOOK} [data-mime-type="application/vnd.jupyter.stderr"]'  # JupyterLab renders exceptions as this too
-# Run All marks every cell with a star at once; a cell that is done has a number, one below a failure has nothing.
-DONE = """(notebook) => {
-    const prompts = [...document.querySelectorAll(notebook + ' .jp-CodeCell .jp-InputPrompt')].map(p => p.textContent);
-    return prompts.some(text => /\\d/.test(text)) && !prompts.some(text => text.includes('*'));
-}"""
-HEIGHT = """(notebook) => Math.max(...[...document.querySelectorAll(notebook + ',' + notebook + ' *')]
-    .map(part => part.scrollHeight))"""
-
 
 @dataclass
 class Walk:
@@ -68,33 +45,6 @@ class Walk:
     popups: int = 0
     left_running: list[str] = field(default_factory=list)
     exit_code: int | None = None
-
-
-def chromium() -> str:
-    """Where it is. Missing: a failure where CI is set, else a skip with the line that installs it."""
-    module("playwright", "playwright")
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    return found or missing("chromium", "apt-get install -y --no-install-recommends chromium")
-
-
-@contextlib.contextmanager
-def lab(home: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """`bw-runbook lab` with a home of its own; its address."""
-    home.mkdir(parents=True)
-    variables = {"HOME": home, "BW_RUNBOOK_HOME": home, "BW_RUNBOOK_SITE": home / "lab" / "site.toml"}
-    variables |= {"BW_RUNBOOK_CACHE": os.environ.get("BW_RUNBOOK_CACHE") or Path("~/.cache/bw-runbook").expanduser()}
-    with subprocess.Popen(
-        [sys.executable, "-m", "bwlib.cli", "lab", "--no-browser"],
-        env={**os.environ, **{name: str(value) for name, value in variables.items()}},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip(), process
-        finally:
-            if process.poll() is None:
-                process.terminate()
 
 
 def watch(page: Page, walk: Walk) -> None:
@@ -247,7 +197,7 @@ def test_the_cards_say_what_was_done_in_words(walk: Walk) -> None:
 
 
 def test_both_calls_show_their_ladder_and_what_was_heard(walk: Walk) -> None:
-    assert walk.visible["40_test_calls svg[role=img]"] == 2
+    assert walk.visible["40_test_calls svg[role=img]"] == 3  # both calls, and the whole
     assert walk.visible["40_test_calls audio"] == 4
 
 

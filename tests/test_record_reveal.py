@@ -31,7 +31,7 @@ def site(kernel: KernelByHand, tmp_path: Path) -> Site:
     """With a run that is open, and the widget that a card has for a secret."""
     made = Site(kernel, tmp_path)
     made.open()
-    kernel.run("import ipywidgets; w = ipywidgets.HTML()")
+    kernel.run("import ipywidgets; from pydantic import SecretStr; w = ipywidgets.HTML()")
     return made
 
 
@@ -62,23 +62,23 @@ def findings(told: list[dict[str, Any]]) -> list[str]:
 
 
 def test_the_secret_reaches_its_widget_once_and_is_gone_when_the_button_is_up_again(site: Site) -> None:
-    shown = press(site, "kernel.reveal(w, S)", 1)
+    shown = press(site, "kernel.reveal(w, SecretStr(S))", 1)
     assert values(shown) == [SHOWN]
     assert findings(shown) == ["comm_msg"]
     assert [one["parent_header"] for one in shown if SHOWN in json.dumps(one["content"]).replace("\\", "")] == [{}]
-    hidden = press(site, "kernel.reveal(w, '')", 1)
+    hidden = press(site, "kernel.reveal(w, None)", 1)
     assert values(hidden) == [""]
     assert findings(hidden) == []
 
 
 def test_it_is_gone_by_itself_when_the_time_is_over(site: Site) -> None:
-    told = press(site, "up = []; kernel.reveal(w, S, seconds=0.1, hidden=lambda: up.append(1))", 2)
+    told = press(site, "up = []; kernel.reveal(w, SecretStr(S), seconds=0.1, hidden=lambda: up.append(1))", 2)
     assert values(told) == [SHOWN, ""]
     assert site.kernel.run("print(up)").printed() == "[1]\n"
 
 
 def test_while_it_is_shown_the_kernel_gives_it_to_nobody_else(site: Site) -> None:
-    press(site, "kernel.reveal(w, S)", 1)
+    press(site, "kernel.reveal(w, SecretStr(S))", 1)
     for source in ("print(S)", "w", "print(repr(w), w.value, w.get_state())", "w.send_state()", "w.value = S"):
         ran = site.kernel.run(source)
         assert KNOWING.findings(ran.everything()) == [], source
@@ -86,7 +86,7 @@ def test_while_it_is_shown_the_kernel_gives_it_to_nobody_else(site: Site) -> Non
 
 def test_a_page_that_is_loaded_anew_meanwhile_does_not_get_it(site: Site) -> None:
     """It asks the kernel for the state of every widget, through a comm for that alone."""
-    press(site, "kernel.reveal(w, S)", 1)
+    press(site, "kernel.reveal(w, SecretStr(S))", 1)
     client, told = site.kernel.client, list[dict[str, Any]]()
     opened = {"comm_id": "control", "target_name": "jupyter.widget.control", "data": {}}
     client.shell_channel.send(client.session.msg("comm_open", opened, metadata={"version": "1.0.0"}))
@@ -100,10 +100,10 @@ def test_a_page_that_is_loaded_anew_meanwhile_does_not_get_it(site: Site) -> Non
 
 
 def test_nothing_of_the_record_has_it(site: Site) -> None:
-    press(site, "kernel.reveal(w, S); w", 1)
+    press(site, "kernel.reveal(w, SecretStr(S)); w", 1)
     site.kernel.run("kernel.write_transcripts(record)")
     kept = b"".join(path.read_bytes() for folder in site.folders() for path in folder.rglob("*") if path.is_file())
-    assert b"kernel.reveal(w, S)" in kept, "the cell itself is written down"
+    assert b"kernel.reveal(w, SecretStr(S))" in kept, "the cell itself is written down"
     assert KNOWING.findings(kept) == []
 
 
@@ -120,12 +120,13 @@ def test_a_notebook_saved_meanwhile_does_not_have_it() -> None:
 def test_an_unattended_run_shows_no_secret_at_all(kernel: KernelByHand, tmp_path: Path) -> None:
     site = Site(kernel, tmp_path)
     site.open(by_hand=False)
-    told = press(site, "import ipywidgets; w = ipywidgets.HTML(); kernel.reveal(w, S); w.send_state('value')", 1)
+    kernel.run("import ipywidgets; from pydantic import SecretStr")
+    told = press(site, "w = ipywidgets.HTML(); kernel.reveal(w, SecretStr(S)); w.send_state('value')", 1)
     assert values(told) == [""]
     assert findings(told) == []
 
 
 def test_a_secret_with_the_signs_of_html_is_shown_as_it_is(site: Site) -> None:
-    told = press(site, "kernel.reveal(w, 'a<b>&' + '\"horse')", 1)
+    told = press(site, "kernel.reveal(w, SecretStr('a<b>&' + '\"horse'))", 1)
     assert values(told) == ['<code style="user-select:all">a&lt;b&gt;&amp;&quot;horse</code>']
     assert site.kernel.run("print('a<b>&' + '\"horse')").printed() == "«redacted:shown secret»\n"

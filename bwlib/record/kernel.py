@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
+from pydantic import SecretStr
+
 from bwlib.errors import RecordError
 from bwlib.record.gate import Gate
 from bwlib.record.redact import Redactor
@@ -65,8 +67,10 @@ def is_by_hand() -> bool:
 _revealed: dict[str, threading.Timer] = {}
 
 
-def reveal(widget: Any, secret: str, *, seconds: float = 30.0, hidden: Callable[[], None] | None = None) -> None:
-    """Show a secret in an ipywidgets.HTML for some seconds, to the person who pressed a button; "" hides it at once.
+def reveal(
+    widget: Any, secret: SecretStr | None, *, seconds: float = 30.0, hidden: Callable[[], None] | None = None
+) -> None:
+    """Show a secret in an ipywidgets.HTML for some seconds, to whoever pressed a button; None hides it at once.
 
     Only the front end gets it, in one message to this widget. The widget's own value stays as it is, so that whatever
     asks the kernel for it (a page that is loaded anew, a second tab, a notebook with its widgets) does not get it; a
@@ -81,13 +85,14 @@ def reveal(widget: Any, secret: str, *, seconds: float = 30.0, hidden: Callable[
     before = _revealed.pop(widget.model_id, None)
     if before is not None:
         before.cancel()
-    if not secret:
+    if secret is None:
         widget.send_state("value")
         return
     if gate.hand is None or not gate.hand.by_hand:
         return
-    gate.redactor.learn("shown secret", secret)
-    code = f'<code style="user-select:all">{escape(secret)}</code>'
+    text = secret.get_secret_value()
+    gate.redactor.learn("shown secret", text)
+    code = f'<code style="user-select:all">{escape(text)}</code>'
     gate.send_unredacted(_kernel().iopub_socket, widget.comm, {"value": code})
 
     def time_is_over() -> None:

@@ -84,7 +84,9 @@ def application_by_hand(wanted: Application, *, dashboard: str, callback_passwor
             Value("Call initiated method", wanted.call_initiated_method),
         ),
         _do(
-            "Say where the end of a call is told, with POST too.",
+            "Say where the end of a call is told, with POST too."
+            if wanted.call_status_url
+            else "Leave the URL empty: this site does not ask to be told of a call's end.",
             Value("Call status callback URL", wanted.call_status_url or ""),
             Value("Call status method", wanted.call_status_method),
         ),

@@ -84,7 +84,9 @@ def application_by_hand(wanted: Application, *, dashboard: str, callback_passwor
             Value("Call initiated method", wanted.call_initiated_method),
         ),
         _do(
-            "Say where the end of a call is told, with POST too.",
+            "Say where the end of a call is told, with POST too."
+            if wanted.call_status_url
+            else "Leave the URL empty: this site does not ask to be told of a call's end.",
             Value("Call status callback URL", wanted.call_status_url or ""),
             Value("Call status method", wanted.call_status_method),
         ),
@@ -163,11 +165,14 @@ def sip_credential_by_hand(
             "Type the password. Bandwidth keeps only hashes of it and shows it to nobody again.",
             Value("Password", secret=password),
         ),
-        _do("Choose the realm by its full name.", Value("Realm", realm.fqdn))
+        _do('Under "Realm", choose the full name of yours.', Value("Realm", realm.fqdn))
         if realm
-        else _do("Choose the realm that you have added; it is listed once it is ACTIVE."),
+        else _do(
+            'Under "Realm", choose the one that you have added: its full name begins with the name that you gave it.'
+        ),
         _do(
-            "Choose the application. Without one, calls go to the telephone network and never to your application.",
+            'Under "Application", choose yours. '
+            "Without one, calls go to the telephone network and never to your application.",
             *([Value("Application", application.name)] if application else []),
         ),
         _do('Press "Add SIP Credentials".'),

@@ -95,9 +95,11 @@ def _value(value: Value) -> str:
         if value.text
         else ""
     )
+    # Lines for a file keep their lines.
+    shown = card.preformatted(value.text) if "\n" in value.text else card.code(value.text or "(leave empty)")
     cell = '<td style="padding:.1em .8em .1em 0">'
     return f'<tr><th scope="row" style="text-align:left;font-weight:normal;padding-right:.8em">{name}</th>' + (
-        f"{cell}{card.code(value.text or '(leave empty)')}</td>{cell}{button}</td></tr>"
+        f"{cell}{shown}</td>{cell}{button}</td></tr>"
     )
 
 

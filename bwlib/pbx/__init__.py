@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Protocol
 
-from bwlib.models import Extension, OutboundRoute, PbxInfo, Trunk
+from bwlib.models import Extension, OutboundRoute, PbxInfo, Registration, Trunk
 
 Kind = Literal["trunk", "route", "extension"]
 Owner = Literal["ours", "other"]
@@ -63,8 +63,8 @@ class Pbx(Protocol):
     def apply(self) -> None:
         """Put what was written in force. Raises PbxRefused when the PBX did not take it up as written."""
 
-    def registrations(self) -> list[str]:
-        """The PBX's own registrations elsewhere, one line each. A trunk of ours has none."""
+    def registrations(self) -> list[Registration]:
+        """The PBX's own registrations elsewhere. A trunk of ours has none."""
 
     def snapshot(self) -> dict[str, str]:
         """File name -> text of the configuration, secrets masked: for the record, before and after."""

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from bwlib.errors import PbxRefused
-from bwlib.models import Extension, Finding, OutboundRoute, PbxInfo, Trunk
+from bwlib.models import Extension, Finding, OutboundRoute, PbxInfo, Registration, Trunk
 from bwlib.pbx import Kind, Owner, by_hand, checks
 from bwlib.pbx.freepbx_driver import Driver, Thing
 from bwlib.pbx.freepbx_fields import (
@@ -179,7 +179,7 @@ class FreepbxPbx:
                 )
             self._writer.applied()
 
-    def registrations(self) -> list[str]:
+    def registrations(self) -> list[Registration]:
         """The running Asterisk's, or, where only the pages can be seen, the trunks that are told to register.
 
         Raises: PbxRefused while a change waits for Apply Config: the pages then do not say what is in force.
@@ -194,7 +194,8 @@ class FreepbxPbx:
                 if row.get("tech", "").lower() == "pjsip" and row.get("disabled") != "on":
                     said = driver.fields("trunk", row["key"])
                     if said.get("registration", "send") == "send":
-                        found.append(f"{row['name']} {said.get('sip_server', '')} (Registration: Send)")
+                        name, server = row["name"], said.get("sip_server", "")
+                        found.append(Registration.read(name, server, f"{name} {server} (Registration: Send)"))
             return found
 
     def snapshot(self) -> dict[str, str]:

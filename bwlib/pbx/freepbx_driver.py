@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Literal, Protocol
 
 from bwlib.errors import PbxUnreachable
+from bwlib.models import Registration
 from bwlib.pbx.freepbx_fields import Fields
 from bwlib.pbx.freepbx_forms import PageFacts
 
@@ -58,5 +59,5 @@ class Driver(Protocol):
     def sip_settings(self) -> Fields:
         """externip and allowanon, as the SIP settings have them; empty where they cannot be read."""
 
-    def registrations(self) -> list[str] | None:
+    def registrations(self) -> list[Registration] | None:
         """The running Asterisk's outbound registrations, None where the driver cannot see it."""

@@ -18,6 +18,7 @@ import httpx
 from pydantic import SecretStr
 
 from bwlib.errors import PbxRefused, PbxUnreachable, SettingsError
+from bwlib.models import Registration
 from bwlib.pbx.freepbx_driver import NoAnswer, Thing
 from bwlib.pbx.freepbx_fields import Fields
 from bwlib.pbx.freepbx_forms import Form, PageFacts, facts_of, form_with, is_sign_in
@@ -147,7 +148,7 @@ class HttpDriver:
         form = form_with(self._page("read the SIP settings", {"display": "sipsettings"}), ("externip",))
         return {name: form.value(name) for name in ("externip", "allowanon")} if form else {}
 
-    def registrations(self) -> list[str] | None:
+    def registrations(self) -> list[Registration] | None:
         """The pages do not show the running Asterisk."""
         return None
 

@@ -74,7 +74,7 @@ def _is_about(line: Mapping[str, Any], step: str, account: str) -> bool:
     if line.get("account") not in (None, account):
         return False
     if line.get("step") == f"undo {step}":
-        return line.get("action") == "removed"
+        return line.get("action") in ("removed", "updated")  # "updated": put back as it was before us
     return line.get("step") == step and line.get("mode") != "plan"
 
 

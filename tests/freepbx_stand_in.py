@@ -114,11 +114,14 @@ def draw(pbx: FreePbx, page: str, stored: dict[str, str] | None) -> str:
     done = False
     for one in fields:
         if one.name.startswith("codec["):
-            lines += [] if done else [_codec(codec, order if stored is not None else None) for codec in codecs]
+            if not done:
+                chosen = None if stored is None else order
+                lines += [_pane("pjscodecs", "ttech"), *(_codec(codec, chosen) for codec in codecs)]
             done = True
         elif one.kind == "select-one" and one.name.startswith("trunkpriority["):
             continue
         else:
+            lines += [_pane(*TABS[one.name])] if page == "trunks" and one.name in TABS else []
             lines.append(_control(pbx, page, one, stored))
     if page == "routing":
         used = (stored or {}).get("trunkpriority", "").split(",")
@@ -132,7 +135,33 @@ def draw(pbx: FreePbx, page: str, stored: dict[str, str] | None) -> str:
         rows = json.loads((stored or {}).get("dialpatterndata") or "[]")
         for at, row in enumerate([*rows, dict.fromkeys(PATTERN_PARTS, "")]):
             lines += [f'<input type="text" id="{part}_{at}" value="{row[part]}">' for part in PATTERN_PARTS]
-    return "\n".join([*lines, '<input type="submit" name="Submit" value="Submit" id="submit"></form>'])
+    submit = '<input type="submit" name="Submit" value="Submit" id="submit"></form>'
+    return "\n".join([*lines, *(["</div>", TAB_SCRIPT] if page == "trunks" else []), submit])
+
+
+def _pane(pane: str, tab: str) -> str:
+    """The trunk page's fields lie on tabs, and of those on `ttech` on tabs again; one pane is to be seen."""
+    before = "</div>" if pane != "tgeneral" else "".join(f'<a href="#{name}">{name}</a> ' for name in TAB_NAMES)
+    hidden = "" if pane == "tgeneral" else " hidden"
+    return f'{before}<div class="pane {tab}" id="pane-{pane}"{hidden}>'
+
+
+# The first field on each pane of the trunk page, the pane, and the tab that it is behind.
+TABS = {
+    "trunk_name": ("tgeneral", "tgeneral"),
+    "prepend_digit[]": ("tdialplan", "tdialplan"),
+    "username": ("pjsgeneral", "ttech"),
+    "dtmfmode": ("pjsadvanced", "ttech"),
+}
+TAB_NAMES = ("tgeneral", "tdialplan", "ttech", "pjsgeneral", "pjsadvanced", "pjscodecs")
+TAB_SCRIPT = """<script>
+for (const tab of document.querySelectorAll('a[href^="#"]')) tab.onclick = (event) => {
+    event.preventDefault();
+    const name = tab.hash.slice(1);
+    const chosen = document.getElementById('pane-' + name) || document.querySelector('.pane.' + name);
+    for (const pane of document.querySelectorAll('.pane')) pane.hidden = pane !== chosen;
+};
+</script>"""
 
 
 def _codec(one: Field, order: list[str] | None) -> str:

@@ -36,6 +36,7 @@ from bwlib.pbx.freepbx_fields import (
 )
 from bwlib.pbx.freepbx_restore import file_of, had_inbound_route, to_put_back
 from bwlib.pbx.freepbx_writer import Wanted, Writer
+from bwlib.pbx.pages import PbxPages
 
 _LISTED: tuple[Thing, ...] = ("trunk", "route", "did")
 # What the lists show to the record: no phone's owner, no secret.
@@ -217,6 +218,16 @@ class FreepbxPbx:
     def settings_sheet(self, trunk: Trunk, route: OutboundRoute, extension: Extension) -> str:
         """FreePBX's own pages and field names, with these values."""
         return by_hand.settings_sheet("freepbx", trunk, route, extension)
+
+    def pages(self, trunk: Trunk) -> PbxPages | None:
+        """FreePBX's own pages of trunk, outbound route and extension; None over the shell."""
+        from bwlib.pbx import freepbx_screens
+
+        gui = self._driver.gui()
+        if gui is None:
+            return None
+        with self._driver as driver:
+            return freepbx_screens.pages(driver, gui, trunk, self._names)
 
     def put_back(
         self, kind: Kind, name: str, copies: Sequence[Copies], *, write: bool

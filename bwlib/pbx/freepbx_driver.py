@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol
+
+from pydantic import SecretStr
 
 from bwlib.errors import PbxUnreachable
 from bwlib.models import Registration
@@ -13,6 +16,16 @@ from bwlib.pbx.freepbx_forms import PageFacts
 
 # did: an inbound route (its number and its caller's number are its key, "101/").
 Thing = Literal["trunk", "route", "extension", "did"]
+
+
+@dataclass(frozen=True)
+class Gui:
+    """How a browser gets in: the GUI's URL without /admin, an administrator, and the authority to trust ("": usual)."""
+
+    url: str
+    user: str
+    password: SecretStr
+    ca_file: str = ""
 
 
 class NoAnswer(PbxUnreachable):
@@ -34,6 +47,9 @@ class Driver(Protocol):
 
     def place(self) -> Mapping[str, str]:
         """What tells this FreePBX from others."""
+
+    def gui(self) -> Gui | None:
+        """How a browser gets in; None where only a shell is known."""
 
     def rows(self, thing: Thing) -> list[Fields]:
         """All of a kind, each with its `key` and `name`, and what FreePBX's own list says."""

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from bwlib.errors import PbxRefused, PbxUnreachable, SettingsError
 from bwlib.models import Registration
-from bwlib.pbx.freepbx_driver import NoAnswer, Thing
+from bwlib.pbx.freepbx_driver import Gui, NoAnswer, Thing
 from bwlib.pbx.freepbx_fields import Fields
 from bwlib.pbx.freepbx_forms import Form, PageFacts, facts_of, form_with, is_sign_in
 from bwlib.pbx.freepbx_pages import PAGES, fields_of, filled_in, on_page, row_of
@@ -95,6 +95,10 @@ class HttpDriver:
     def place(self) -> Mapping[str, str]:
         """The GUI's URL."""
         return {"freepbx": self._url}
+
+    def gui(self) -> Gui:
+        """With the user and password that this driver signs in with."""
+        return Gui(self._url, *self._login, self._ca_file)
 
     # ---------------------------------------------------------------- the driver
 

@@ -107,6 +107,10 @@ class ShellDriver:
         """As the SIP settings have them."""
         return {name: str(value) for name, value in self._call("sip_settings").items()}
 
+    def gui(self) -> None:
+        """The shell knows no administrator of the GUI."""
+        return
+
     def registrations(self) -> list[Registration] | None:
         """From the running Asterisk. Raises PbxRefused when it cannot be asked."""
         attempted = "ask Asterisk for its outbound registrations"

@@ -137,10 +137,9 @@ def capture(
 ) -> list[Picture]:
     """Take pictures, all with one start of the browser, and write down what became of each.
 
-    hosts, profile, trusted_keys: as for `with_page`. sign_in(page), sign_out(page): once, before the first picture
-    and after the last; nothing is taken meanwhile.
-    settle_s: how long a page may go on building itself before what it does not hold counts as missing.
-    Never fails for a page, a browser or the lack of one: that is in the answer and in the journal.
+    hosts, profile, trusted_keys: as for `with_page`. sign_in(page), sign_out(page): once, before the first and after
+    the last. settle_s: how long a page may go on building itself before what it does not hold counts as missing.
+    A page, a browser or the lack of one is no failure: it is in the answer and in the journal.
     Raises: RecordError when the record cannot be written.
     """
     taken: list[Picture] = []

@@ -12,7 +12,7 @@ import json
 import secrets
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
@@ -79,6 +79,7 @@ class FreePbx:
     forgets: bool = False  # answers as ever, keeps nothing
     hang_up_on_save: bool = False  # carries it out, and the answer is lost
     sends_on_to: str = ""  # every page is somewhere else
+    on_apply: Callable[[FreePbx], None] | None = None  # what Apply Config does besides (freepbx_asterisk)
     # what a test may ask
     requests: list[str] = field(default_factory=list)
     posted: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
@@ -350,6 +351,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(json.dumps({"status": False, "message": "Reload failed", "code": 1}), 200, "text/json")
                 return
             self.pbx.reload_due = self.pbx.reload_sticks
+            if self.pbx.on_apply is not None:
+                self.pbx.on_apply(self.pbx)
             self.pbx.applied = json.loads(json.dumps([self.pbx.trunks, self.pbx.routes, self.pbx.extensions]))
             done = {"status": True, "message": "Successfully reloaded", "code": 0}
             self._send(json.dumps(done), 200, "text/json")

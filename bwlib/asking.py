@@ -12,20 +12,24 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bwlib.already import already_done
+from bwlib.asking_by_hand import tab_of
 from bwlib.asking_words import CARDS, TIPS, VERBS, Asked, Verb
 from bwlib.entries import fault_in
 from bwlib.look import NAMED_BY
+from bwlib.overview_now import known_now
 from bwlib.record import kernel
+from bwlib.record.overview_parts import Known
 from bwlib.record.run_record import running_cell
 from bwlib.widgets import show
-from bwlib.widgets.step_card import Answers, Button, StepCard
+from bwlib.widgets.step_card import CHECK, Answers, Button, StepCard
 
 if TYPE_CHECKING:
     from bwlib.guide import Run
 
 T = TypeVar("T")
 
+# What only shows something proves nothing: its card has no badge.
+_SHOWN = ("answers", "overview")
 # A step's status -> the word in its card's badge.
 _BADGES = {"pending": "planned", "passed": "passed", "skipped": "skipped", "failed": "failed"}
 
@@ -51,7 +55,8 @@ def card_of(run: Run, step: str, do: Callable[[], object]) -> StepCard:
     """The card of a step; where it is pressed from is this cell, also later."""
     cell = running_cell(run.record, run.notebook)
     asked = CARDS[step] if run.cards.setdefault(step, cell) == cell else _once_more(CARDS[step])
-    buttons = [_button(run, step, word, partial(_press, run, step, VERBS[word], cell, do)) for word in asked.buttons]
+    words = (*asked.buttons, CHECK) if asked.by_hand else asked.buttons
+    buttons = [_button(run, step, word, partial(_press, run, step, VERBS[word], cell, do)) for word in words]
     return StepCard(
         step,
         asked.title,
@@ -60,7 +65,7 @@ def card_of(run: Run, step: str, do: Callable[[], object]) -> StepCard:
         values=lambda: {entry.name: answer_of(run, entry.name) for entry in asked.entries},
         check=fault_in,
         state=state_of(run, step),
-        by_hand=_by_hand(run, step, asked, partial(_press, run, step, "verify", cell, do)),
+        by_hand=partial(tab_of, run, step) if asked.by_hand else None,
     )
 
 
@@ -97,6 +102,8 @@ def _do(run: Run, step: str, do: Callable[[], object]) -> str:
 
 def badge(run: Run, step: str) -> str:
     """The word for how the step ended; what writes no status down has ended well when it raised nothing."""
+    if step in _SHOWN:
+        return ""
     return _BADGES.get(run.status.get(step, "passed"), "passed")
 
 
@@ -128,14 +135,8 @@ def show_answers(run: Run) -> None:
 def state_of(run: Run, step: str) -> tuple[str, str]:
     """What is already true, by the site's records: (word for the badge, when and by whom)."""
     if step not in NAMED_BY and not step.startswith("call_"):
-        return "not done yet", ""
-    done = already_done(run.settings.runs_dir, step, run.on.account_id)
-    if done is None:
-        return "not done yet", ""
-    return done.badge, done.words
-
-
-def _by_hand(run: Run, step: str, asked: Asked, check: Callable[[Answers], str]) -> Any:
-    if not asked.by_hand:
-        return None
-    return None
+        return ("" if step in _SHOWN else "not done yet"), ""
+    known = known_now(run.settings, run.on.account_id).get(step, Known())
+    if known.state == "failed":
+        return "failed", f"{known.when}: {known.reason}"
+    return ("passed", f"{known.when}; verify again?") if known.state == "proven" else ("not done yet", known.when)

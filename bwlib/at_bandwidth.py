@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bwlib.models import Application, InboundSipUri, Outcome, Realm, SipCredential
+from bwlib.steps.verify import verify_application, verify_realm, verify_sip_credential
 from bwlib.wanted import found_application, learn_ha1
 from bwlib.widgets import show
 
@@ -27,6 +28,7 @@ def application(run: Run) -> Application | None:
         "application",
         lambda: steps.plan_application(client, wanted),
         lambda: steps.ensure_application(client, wanted, witness=witness),
+        lambda: verify_application(client, wanted),
     ).found
 
 
@@ -75,6 +77,7 @@ def realm(run: Run) -> Realm | None:
             tell=show.show_progress,
             witness=run.witness("realm", steps.TITLE, {"name": wanted.name}),
         ),
+        lambda: verify_realm(client, wanted.name, wanted.description),
     ).found
 
 
@@ -86,12 +89,14 @@ def sip_credential(run: Run, given: Realm | None) -> SipCredential | None:
         return None
     client, table = run.on.client, run.settings.sip_credential
 
-    def go(*, write: bool) -> Outcome[SipCredential]:
+    def go(*, write: bool = False) -> Outcome[SipCredential]:
         in_realm, bound_to = _realm_now(run, given), found_application(run)
         if in_realm is None or bound_to is None:
             return run.missing(steps.TITLE, "the application and the realm", "10_application")
         password = run.secret(table.password)
         learn_ha1(run, in_realm.fqdn, table.username, password)
+        if run.doing == "verify":
+            return verify_sip_credential(client, in_realm, table.username, password, bound_to)
         if not write:
             return steps.plan_sip_credential(client, in_realm, table.username, password, bound_to)
         return steps.ensure_sip_credential(
@@ -104,7 +109,7 @@ def sip_credential(run: Run, given: Realm | None) -> SipCredential | None:
             witness=run.witness("sip_credential", steps.TITLE, {"username": table.username, "realm_id": in_realm.id}),
         )
 
-    return run.step("sip_credential", lambda: go(write=False), lambda: go(write=True)).found
+    return run.step("sip_credential", go, lambda: go(write=True), go).found
 
 
 def _realm_now(run: Run, given: Realm | None) -> Realm | None:

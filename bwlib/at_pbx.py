@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from bwlib.check_pbx import check_one
 from bwlib.errors import NotAsExpected
 from bwlib.models import Extension, OutboundRoute, Outcome, Trunk
 from bwlib.steps import pbx as steps
@@ -61,12 +62,14 @@ def _ensure(run: Run, kind: steps.Kind[P], wanted: Callable[[], P | None]) -> P 
     """One object on the PBX, its configuration before and after in the record."""
     which: dict[str, str] = {}  # known once the PBX is at hand, which may fail as part of the step
 
-    def go(*, write: bool) -> Outcome[P]:
+    def go(*, write: bool = False) -> Outcome[P]:
         thing = wanted()
         if thing is None:
             return run.missing(kind.title, run.entrance(), "20_sip_credentials")
         pbx = run.on.pbx()
         which.update(pbx.identity())
+        if run.doing == "verify":
+            return check_one(run, kind.word, kind.title, thing)
         run.record.write_config("before", pbx.snapshot())
         if not write:
             return steps.plan_on_pbx(pbx, kind, thing)
@@ -75,7 +78,7 @@ def _ensure(run: Run, kind: steps.Kind[P], wanted: Callable[[], P | None]) -> P 
         run.record.write_config("after", pbx.snapshot())
         return outcome
 
-    return run.step(kind.word, lambda: go(write=False), lambda: go(write=True), pbx=which).found
+    return run.step(kind.word, go, lambda: go(write=True), go, pbx=which).found
 
 
 def no_registration(run: Run, given: Trunk | None) -> None:

@@ -11,16 +11,16 @@ import os
 import socket
 import time
 import wave
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from bwlib.call_live import CallView, Seen, watched
 from bwlib.errors import BwlibError, SettingsError
 from bwlib.guide import Run
-from bwlib.models import CallRequest, Heard, Outcome, SipEvent
+from bwlib.models import CallRequest, Heard, Outcome
 from bwlib.own_pbx import is_loopback
 from bwlib.phone import Phone
 from bwlib.readback_clip import voice_pcm
@@ -96,7 +96,6 @@ def to_extension(run: Run) -> CallProof | None:
 
 def _call(run: Run, name: str, title: str, place: Callable[[Phone], CallProof]) -> CallProof | None:
     proofs: list[CallProof] = []
-    ladders: list[tuple[str, str]] = []
 
     def apply() -> Outcome[dict[str, str]]:
         with _one_call_at_a_time(run.on.call_lock):
@@ -108,27 +107,23 @@ def _call(run: Run, name: str, title: str, place: Callable[[Phone], CallProof]) 
             return Outcome("skipped", title, None, note=f"{OUT_OF_REACH}, and the PBX is at {address[0]}")
         mark = run.on.readback.last_id() if run.on.readback else 0
         with Phone(address, table.extension, run.secret(table.extension_secret)) as phone:
+            view = CallView(run, name, title, phone, address, mark)
             try:
-                phone.register()
-                proof = place(phone)
+                with watched(view):
+                    phone.register()
+                    proof = place(phone)
             except BwlibError as error:
                 raise _with_cause(run, error, started) from error
-            finally:
-                ladders.append(_keep_ladder(run, name, title, phone.events, started, address))
-                _keep_webhooks(run, name, mark)
+            finally:  # also of a call that failed: there it is the evidence
+                _keep(run, name, title, view.end(), view.lanes())
         _keep_audio(run, name, proof)
         proofs.append(proof)
         return Outcome("passed", title, proof_facts(proof))
 
-    try:
-        run.step(name, lambda: Outcome("planned", title, None, note="planned, not placed"), apply)
-        for proof in proofs:
-            show.show_webhooks(proof.webhooks)
-    finally:  # also of a call that failed: there it is the evidence
-        for svg, text in ladders:
-            show.show_ladder(svg, text)
+    run.step(name, lambda: Outcome("planned", title, None, note="planned, not placed"), apply)
     if not proofs:
         return None
+    show.show_webhooks(proofs[0].webhooks)
     for what, label in PLAYERS.items():
         show.show_audio(label, _wav(proofs[0].audio[what]))
     return proofs[0]
@@ -210,52 +205,14 @@ def _cannot_be_called(run: Run) -> str:
     return ""
 
 
-def _keep_ladder(
-    run: Run, name: str, title: str, seen_by_phone: Sequence[SipEvent], started: float, pbx: tuple[str, int]
-) -> tuple[str, str]:
-    """The SIP messages of this call go to the record, as lines, as a picture and as text; returns the last two."""
-    since = datetime.fromtimestamp(started, UTC)
-    at_realm = _seen_at_realm(run, started)
-    events = sorted([event for event in [*seen_by_phone, *at_realm] if event.at >= since], key=lambda event: event.at)
-    lanes = _lanes(run, events, pbx, at_realm)
-    run.record.append_sip(events, name)
-    redact = run.record.redactor.text
-    svg, text = redact(ladder_svg(events, lanes, title)), redact(ladder_text(events, lanes))
-    run.record.write_text(f"ladder_{name}.svg", svg)
-    run.record.write_text(f"ladder_{name}.txt", text)
-    return svg, text
-
-
-def _seen_at_realm(run: Run, started: float) -> list[SipEvent]:
-    """The realm's side of it; none where nobody of ours sees it, or where it is gone (the call's own error says so)."""
-    try:
-        return run.on.sip_events(started) if run.on.sip_events else []
-    except BwlibError as error:
-        run.record.journal.append("note", note=f"the realm's SIP messages could not be read: {error.came_back}")
-        return []
-
-
-def _lanes(run: Run, events: Sequence[SipEvent], pbx: tuple[str, int], at_realm: Sequence[SipEvent]) -> dict[str, str]:
-    """Address -> lane, in the order in which a call from the phone meets them: phone, PBX, realm."""
-    middle = f"{pbx[0]}:{pbx[1]}"
-    phone: dict[str, str] = {}
-    realm: dict[str, str] = {}
-    for event in events:
-        side, name = (realm, run.on.realm_lane) if event in at_realm else (phone, f"Phone {run.settings.pbx.extension}")
-        for address in (event.source, event.target):
-            if address != middle and address not in phone and address not in realm:
-                side[address] = name
-    return {**phone, middle: "PBX", **realm}
-
-
-def _keep_webhooks(run: Run, name: str, mark: int) -> None:
-    """Every webhook since the call began, also the first requests without credentials, with what was answered."""
-    if run.on.readback is None:
-        return
-    try:
-        run.record.append_webhooks(run.on.readback.webhooks(after_id=mark), name)
-    except BwlibError as error:  # the call's own error matters more
-        run.record.journal.append("note", step=name, note=f"webhooks could not be read: {error.came_back}")
+def _keep(run: Run, name: str, title: str, seen: Seen, lanes: Mapping[str, str]) -> None:
+    """What was seen of this call goes to the record; its SIP messages as lines, as a picture and as text."""
+    run.record.append_sip(seen.events, name)
+    run.record.write_text(f"ladder_{name}.svg", ladder_svg(seen.events, lanes, title))
+    run.record.write_text(f"ladder_{name}.txt", ladder_text(seen.events, lanes))
+    run.record.append_webhooks(seen.webhooks, name)
+    for pressed in seen.digits:
+        run.record.journal.append("digits", call=name, digits=pressed.digits, pressed_at=pressed.at.isoformat())
 
 
 def _keep_audio(run: Run, name: str, proof: CallProof) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from bwlib.errors import NotAsExpected
 from bwlib.models import Difference, Finding, Outcome
-from bwlib.steps.compare import differences, must_match
+from bwlib.steps.compare import differences
 from bwlib.wanted import wanted_extension, wanted_route, wanted_trunk
 from bwlib.widgets import show
 
@@ -42,7 +43,7 @@ def check(run: Run, entrance: str) -> None:
         for one in found:
             show.show_text(f"Found on the PBX: {one.cause}", [*one.evidence, f"Fix: {one.fix}"])
         if must_hold:
-            must_match(TITLE.lower(), (*rows, *map(_as_row, found)), "change it on the PBX's pages, and run this again")
+            _insist(rows, found)
         if rows or found:
             note = f"not as the guide asks: {len(rows)} fields, {len(found)} findings"
             return Outcome("planned", TITLE, None, (*rows, *map(_as_row, found)), note)
@@ -51,6 +52,30 @@ def check(run: Run, entrance: str) -> None:
 
     insist = lambda: look(must_hold=True)  # noqa: E731
     run.step("check_pbx", lambda: look(must_hold=False), insist, verify=insist)
+
+
+def check_one(run: Run, word: str, title: str, wanted: Any) -> Outcome[Any]:
+    """One thing on the PBX, whoever made it, field by field; with the trunk the PBX's traps. Reads only.
+
+    Raises: NotAsExpected.
+    """
+    pbx = run.on.pbx()
+    get = {"trunk": pbx.get_trunk, "route": pbx.get_route, "extension": pbx.get_extension}[word]
+    found = get(wanted.number if word == "extension" else wanted.name)
+    route = wanted_route(run) if word == "trunk" else None
+    traps = _findings(pbx)(wanted, route, wanted_extension(run)) if route is not None else []
+    _insist(_rows(word, found, wanted), traps)
+    return Outcome("passed", title, found, note="every field as the guide asks")
+
+
+def _insist(rows: list[Difference], found: list[Finding]) -> None:
+    """Raise NotAsExpected, naming every field and every trap, each trap with its fix."""
+    said = [f"{row.field} is {row.found}, wanted {row.wanted}" for row in rows]
+    said += [f"{one.cause} ({'; '.join(one.evidence)})" if one.evidence else one.cause for one in found]
+    fixes = [f"{one.fix}." for one in found]
+    if said:
+        do_next = " ".join([*fixes, "Change what is left on the PBX's pages or in its files, and check again"])
+        raise NotAsExpected(f"check {TITLE.lower()}", "; ".join(said), do_next)
 
 
 def _rows(word: str, found: Any, wanted: Any) -> list[Difference]:

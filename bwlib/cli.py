@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-from bwlib import cli_record, cli_run, cli_sandbox, cli_sheet, cli_verify
-from bwlib.cli_output import AsJson, AsJsonLines, Parameters, SiteFile, talk
+from bwlib import cli_record, cli_run, cli_sandbox, cli_sheet, cli_sites, cli_verify
+from bwlib.cli_output import AsJson, AsJsonLines, Parameters, SiteFiles, talk
 from bwlib.cli_run import pairs, run_notebooks
 from bwlib.errors import BwlibError, SettingsError
 
@@ -109,18 +109,25 @@ def demo(
 
 @app.command()
 def run(
-    site_file: SiteFile,
+    site_files: SiteFiles,
     mode: Annotated[str | None, typer.Option(help="apply (unless it resumes: as before), plan or auto")] = None,
     parameter: Parameters = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the newest run, which did not end well")] = False,
     as_json: AsJsonLines = False,
 ) -> None:
-    """Run the guide unattended for one site, and seal its record. Ends with status, exit code and the record's path.
+    """Run the guide unattended, and seal its record. Ends with status, exit code and the record's path.
 
+    Several sites are run one after the other, each into its own record; one that fails does not stop the others, and
+    the exit code is that of the first that failed.
     A missing secret is an error here (exit 8): notebook 00_start makes it, or -p make_secrets=true. With --resume the
     run before is closed and cited, and nothing that it passed is believed: every object is read again.
     """
     given = {**({"mode": mode} if mode else {}), **pairs(parameter)}
+    if len(site_files) > 1:
+        if resume:
+            raise SettingsError("resume a run", "several site files are named", "resume one site at a time")
+        cli_run.run_sites(site_files, {"mode": "apply", "make_secrets": False, **given}, as_json)
+    site_file = site_files[0]
     before = cli_run.resume(site_file) if resume else None
     parameters = {"mode": "apply", "make_secrets": False, **(before.parameters if before else {}), **given}
     run_notebooks(site_file, parameters, None, as_json, {"resumes": before.citation} if before else None)
@@ -189,6 +196,7 @@ def readback(context: typer.Context) -> None:
 
 app.command()(cli_verify.verify)
 app.command()(cli_sheet.sheet)
+app.command()(cli_sites.sites)
 app.command()(cli_record.undo)
 app.command()(cli_record.drift)
 app.command()(cli_record.runs)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 SiteFile = Annotated[Path, typer.Argument(help="the site file, site.toml", show_default=False)]
+SiteFiles = Annotated[list[Path], typer.Argument(help="the site file, site.toml; or several", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
 AsJsonLines = Annotated[bool, typer.Option("--json", help="print JSON lines on stdout; the last one is the result")]
 Parameters = Annotated[

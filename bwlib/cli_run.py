@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
 from bwlib.cli_output import talk
-from bwlib.errors import SettingsError
+from bwlib.errors import BwlibError, SettingsError
 
 if TYPE_CHECKING:
     from bwlib.record.run_record import RunRecord
@@ -29,6 +29,43 @@ def run_notebooks(
 
     about: what the first line of the journal says besides, such as the run that this one resumes.
     """
+    raise typer.Exit(_run_one(site_file, parameters, notebooks, as_json, about).exit_code)
+
+
+def run_sites(site_files: list[Path], parameters: Mapping[str, object], as_json: bool) -> NoReturn:
+    """Run the guide for one site after the other, and end with the first exit code that is not 0.
+
+    A site file with a fault is told before anything is run: nobody wants to learn of it at the 200th.
+    """
+    from bwlib.settings import load_settings
+
+    for path in site_files:
+        load_settings(path.absolute())
+    ended: list[tuple[Path, str, int]] = []
+    for path in site_files:
+        talk(f"\n{path}")
+        try:
+            result = _run_one(path, parameters, None, as_json, None)
+            ended.append((path, result.status, result.exit_code))
+        except BwlibError as error:
+            talk(f"{type(error).__name__}\n{error}")
+            ended.append((path, type(error).__name__, error.exit_code))
+    talk(f"\n{len(ended)} sites, {sum(code == 0 for *_, code in ended)} passed")
+    for path, status, code in ended:
+        talk(f"  {'✔' if code == 0 else '✘'} {status:<10} {path}")
+    if as_json:
+        rows = [{"site_file": str(path), "status": status, "exit_code": code} for path, status, code in ended]
+        print(json.dumps({"sites": rows}))
+    raise typer.Exit(next((code for *_, code in ended if code), 0))
+
+
+def _run_one(
+    site_file: Path,
+    parameters: Mapping[str, object],
+    notebooks: list[str] | None,
+    as_json: bool,
+    about: Mapping[str, object] | None,
+) -> RunResult:
     from bwlib.record.logs import redacted_logs
     from bwlib.record.redact import Redactor
     from bwlib.run import learn_secrets, operator
@@ -57,7 +94,7 @@ def run_notebooks(
             facts=about_it,
         )
     _print_result(result, as_json)
-    raise typer.Exit(result.exit_code)
+    return result
 
 
 def _print_result(result: RunResult, as_json: bool) -> None:

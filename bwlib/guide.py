@@ -233,9 +233,13 @@ class Run:
 
     def undo(self, record: str | None = None) -> list[Outcome[Any]]:
         """Remove what this site's records (or the one named) say we created; report what is kept, and why."""
+        return ask(self, "undo", lambda: self._undo(record)) or []
+
+    def _undo(self, record: str | None) -> list[Outcome[Any]]:
         from bwlib.undo import undo_site
 
-        outcomes = ask(self, "undo", lambda: undo_site(self, record)) or []
+        outcomes = undo_site(self, record)
+        self.status["undo"] = "pending" if any(outcome.action == "planned" for outcome in outcomes) else "passed"
         if self.writes:
             self.made.clear()
         return outcomes

@@ -174,6 +174,14 @@ class Webhook:
         return str(number or self.body.get("to") or "")
 
 
+@dataclass(frozen=True)
+class Digits:
+    """What a phone pressed on a call: DTMF as telephone events in RTP (RFC 4733). at: when it began to."""
+
+    at: datetime
+    digits: str
+
+
 # ---------------------------------------------------------------- PBX side
 
 

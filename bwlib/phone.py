@@ -31,7 +31,7 @@ from typing import Any, Self, TypeVar
 from pydantic import SecretStr
 
 from bwlib.errors import BwlibError, NotAsExpected, PbxRefused, PbxUnreachable, SettingsError
-from bwlib.models import SipEvent
+from bwlib.models import Digits, SipEvent
 from bwlib.phone_call import LoopThread, PhoneCall
 from bwlib.sip.agent import Agent, Credentials, IncomingCall, OutboundCall
 from bwlib.sip.ladder import redact_sip
@@ -130,6 +130,11 @@ class Phone:
     def address(self) -> tuple[str, int]:
         """Where it listens, once it is switched on."""
         return self._switched_on().address
+
+    @property
+    def pressed(self) -> list[Digits]:
+        """What it has pressed in its calls, oldest first. May be read from any thread, as `events` may."""
+        return [digits for call in list(self._calls) for digits in list(call.pressed)]
 
     # ------------------------------------------------------------ registration
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from bwlib.errors import BwlibError, NotAsExpected
+from bwlib.models import Digits
 from bwlib.sip.agent import IncomingCall, OutboundCall
 from bwlib.sip.dtmf import digit_of_info
 from bwlib.sip.media import Media, MediaStats
@@ -58,6 +60,7 @@ class PhoneCall:
     def __init__(self, thread: LoopThread, call: IncomingCall | OutboundCall, media: Media) -> None:
         """Must be made in the thread's event loop."""
         self._thread, self._call, self._media = thread, call, media
+        self.pressed: list[Digits] = []
         self._digits = ""
         self._listened = 0  # position up to which wait_for_speech() and wait_for_silence() have listened
         self._tasks: set[asyncio.Task[None]] = set()
@@ -94,7 +97,9 @@ class PhoneCall:
 
     def send_digits(self, digits: str, tone_ms: int = 160, gap_ms: int = 100) -> None:
         """Press keys (RFC 4733) and wait until the last one is released. Errors as play(), and SettingsError."""
+        began = datetime.now(UTC)
         self._thread.run(self._media.send_digits(digits, tone_ms, gap_ms))
+        self.pressed.append(Digits(began, digits))
 
     def hang_up(self) -> None:
         """BYE. Nothing happens when the call is over already."""

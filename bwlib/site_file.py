@@ -37,7 +37,7 @@ def write_answers(path: Path, answers: Mapping[str, object]) -> list[str]:
         except (ParseError, OSError, UnicodeDecodeError) as error:  # it was readable just now
             raise SettingsError(f"write into {path}", str(error), "mend the file and try again") from None
         for entry in changed:
-            _put(document, entry, answers[entry])
+            put(document, entry, answers[entry])
         _replace(path, tomlkit.dumps(document))
         return [f"{entry}: {_answer(now, entry)!s} -> {answers[entry]!s}" for entry in changed]
 
@@ -56,7 +56,7 @@ def _answer(settings: Any, entry: str) -> Any:
     return list(settings) if isinstance(settings, tuple) else settings
 
 
-def _put(document: Any, entry: str, value: object) -> None:
+def put(document: Any, entry: str, value: object) -> None:
     """Into its table, made at the end where there is none; a top-level entry goes before the first table."""
     table, _, name = entry.rpartition(".")
     plain = list(value) if isinstance(value, tuple) else value

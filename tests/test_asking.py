@@ -20,7 +20,7 @@ from bwlib.record.journal import read_lines
 from bwlib.record.run_record import run_folders
 from bwlib.sandbox import control
 from bwlib.settings import load_settings
-from bwlib.widgets.step_card import StepCard
+from bwlib.widgets.step_card import CHECK, StepCard
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +74,7 @@ def site(sandbox: Any, tmp_path: Path) -> Path:
 
 
 def badge(card: StepCard) -> str:
-    word = re.search(r'class="bw-badge">.*?<span>([^<]*)</span></span></span>', card._head.value)
+    word = re.search(r'class="bw-badge"[^>]*>.*?<span>([^<]*)</span></span></span>', card._head.value)
     assert word is not None
     return word[1]
 
@@ -223,7 +223,7 @@ def test_a_click_after_the_record_was_sealed_goes_into_a_new_one(site: Path, car
 def test_mode_plan_offers_no_button_that_writes(site: Path, cards: dict[str, StepCard]) -> None:
     open_run(site, notebook="10_application", mode="plan").application()
     disabled = {word: one.disabled for word, one in cards["application"]._pressed.items()}
-    assert disabled == {"Plan": False, "Apply": True, "Verify": False, "Undo": True}
+    assert disabled == {"Plan": False, "Apply": True, "Verify": False, "Undo": True, CHECK: False}
     assert badge(cards["application"]) == "planned"  # the cell has planned it
 
 
@@ -251,7 +251,8 @@ def test_a_second_cell_for_a_step_only_looks_again(
     for _ in range(3):
         run.application()
         words.append(list(cards["application"]._pressed))
-    assert words == [["Plan", "Apply", "Verify", "Undo"], ["Verify"], ["Plan", "Apply", "Verify", "Undo"]]
+    whole = ["Plan", "Apply", "Verify", "Undo", CHECK]
+    assert words == [whole, ["Verify"], whole]
 
 
 def test_unattended_there_is_no_card_and_walk_does_not_count(

@@ -88,3 +88,16 @@ def test_a_pbx_without_known_traps_is_compared_all_the_same(tmp_path: Path) -> N
     pbx.apply()
     with pytest.raises(NotAsExpected, match=r"trunk\.dtmf is auto, wanted rfc4733"):
         a_run(tmp_path, pbx).check_pbx()
+
+
+def test_registration_left_on_is_named_with_its_fix(tmp_path: Path) -> None:
+    """FreePBX presets Registration to Send: a person who does not look leaves it so."""
+    with freepbx() as (state, url):
+        for kind, thing in ALL:
+            ensure_on_pbx(adapter(url), kind, thing)
+        state.trunks["1"] |= {"registration": "send"}
+        with pytest.raises(NotAsExpected) as caught:
+            a_run(tmp_path, adapter(url)).check_pbx()
+    assert "trunk.registration is True, wanted False" in caught.value.came_back
+    assert "Registration is left on: the trunk registers at the realm (Registration: send)" in caught.value.came_back
+    assert "pjsip Settings > General: Registration None, Submit, Apply Config." in caught.value.do_next

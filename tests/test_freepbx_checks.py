@@ -60,7 +60,7 @@ TRAPS: list[tuple[str, Callable[[FreePbx], object], str, str]] = [
     ("two trunks", second_trunk, "2 trunks named bandwidth", "trunk id 2"),
     ("video", on_trunk(codec="ulaw,alaw,h264,mpeg4"), "offers video", "h264,mpeg4"),
     ("reload", lambda state: setattr(state, "reload_due", True), "waits for Apply Config", "asks for Apply Config"),
-    ("registration", on_trunk(registration="send"), "The trunk registers", "Registration: send"),
+    ("registration", on_trunk(registration="send"), "Registration is left on", "Registration: send"),
     ("authentication", on_trunk(authentication="both"), "asked for a password", "Authentication: both"),
     ("switched off", on_trunk(disabletrunk="on"), "switched off", "Disable Trunk: Yes"),
     ("context", on_trunk(context="from-internal"), "toll fraud", "Context: from-internal"),

@@ -181,6 +181,7 @@ def test_digits_arrive_both_ways(calls):
     assert callee.wait_for_digits(5) == "4711#"
     assert caller.wait_for_digits(2) == "*0"
     assert caller.digits_heard == "*0"
+    assert [[one.digits for one in call.pressed] for call in (caller, callee)] == [["4711#"], ["*0"]]
 
 
 def test_a_script_can_answer_a_prompt_after_it_has_ended(calls):

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from reported_run import BXML, EDGE, PBX, PHONE, START, call_events, call_webhooks, tone
 
-from bwlib.models import Webhook
+from bwlib.models import Digits, Webhook
 from bwlib.record.call_timeline import bxml_verbs, bxml_words, call_timeline_svg, call_timeline_text
 from bwlib.record.overview import COLOURS, Part, overview_svg, overview_text
 from bwlib.record.report_calls import lanes_of
@@ -145,6 +145,20 @@ def test_webhooks_alone_make_a_picture_and_nothing_at_all_says_so() -> None:
     assert "Realm -> Application  initiate" in call_timeline_text([], call_webhooks(), {})
     assert ElementTree.fromstring(call_timeline_svg([], [], {})).tag == f"{SVG}svg"
     assert call_timeline_text([], [], {}) == "No SIP messages, no webhooks."
+
+
+def test_a_digit_that_the_phone_pressed_has_a_row_of_its_own() -> None:
+    pressed = [Digits(START + timedelta(milliseconds=8070), "4")]
+    names = lanes_of(call_events(), LANES)
+    text = call_timeline_text(call_events(), call_webhooks(), names, digits=pressed, lanes=LANES)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert lines[10:12] == [
+        "8070 ms Phone 191 -> PBX presses 4 (DTMF)",
+        "8100 ms Realm -> Application gather, digits 4, credentials",
+    ]
+    svg = call_timeline_svg(call_events(), call_webhooks(), names, digits=pressed, lanes=LANES)
+    assert "presses 4 (DTMF)" in [text.text for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+    assert call_timeline_text([], [], {}, digits=pressed) == "       0 ms  Phone -> PBX  presses 4 (DTMF)"
 
 
 def test_lanes_follow_from_who_saw_what() -> None:

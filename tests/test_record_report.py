@@ -24,7 +24,7 @@ from bwlib.record.redact import redactor_for
 from bwlib.record.report import write_report
 from bwlib.record.report_facts import read_run
 from bwlib.record.report_page import render
-from bwlib.record.report_parts import guide_parts, overview_calls, overview_parts
+from bwlib.record.report_parts import guide_parts, overview_in
 from bwlib.record.report_words import failures, open_points, outcome
 from bwlib.record.run_record import RunRecord, run_folders
 
@@ -126,7 +126,7 @@ def test_a_notebook_that_broke_is_told_and_its_open_step_is_not_called_done(
     assert headline(record) == said
     words = Reader(page(record)).words
     assert "Realm never ended; how far it came is not known." in words
-    assert overview_parts(read_run(record.folder))["realm"].state == "failed"
+    assert overview_in(read_run(record.folder)).parts["realm"].state == "failed"
 
 
 def test_a_run_whose_runner_was_killed_never_ended(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_by_the_second_road_the_sip_uri_takes_the_realms_place(tmp_path: Path) -
     record = empty_run(tmp_path)
     uri = "sip:ceed057d-970c-4ae0-bc09-73e894234f9a@sip-uri.voice-api.bandwidth.test"
     step(record, "inbound_sip_uri", action="created", object={"uri": uri}, notebook="20_sip_credentials")
-    part = overview_parts(read_run(record.folder))["realm"]
+    part = overview_in(read_run(record.folder)).parts["realm"]
     assert (part.name, part.values, part.state) == ("SIP URI", (uri,), "proven")
     words = Reader(page(record)).words
     assert "Road Inbound SIP URI" in words
@@ -288,9 +288,19 @@ def test_a_call_that_failed_leaves_the_phone_unproven_and_itself_failed(tmp_path
     for call in ("call_from_extension", "call_to_extension"):
         step(record, call, "failed", "40_test_calls", came_back="503 Service Unavailable")
     run = read_run(record.folder)
-    assert [(part.state, part.values) for part in overview_calls(run)] == [("failed", ("503 Service Unavailable",))] * 2
-    assert overview_parts(run)["phone"].state == "not proven"
-    assert overview_parts(run)["trunk"].state == "proven"
+    shown = overview_in(run)
+    assert [(part.state, part.values) for part in shown.calls] == [("failed", ("503 Service Unavailable",))] * 2
+    assert shown.parts["phone"].state == "not proven"
+    assert shown.parts["trunk"].state == "proven"
+
+
+def test_what_a_person_did_on_the_pbx_is_proven_by_the_check_that_read_it_back(tmp_path: Path) -> None:
+    record = empty_run(tmp_path)
+    step(record, "trunk", "pending", "30_pbx", action="planned")
+    step(record, "check_pbx", action="passed", object={"trunk": "t1", "route": "r1", "extension": "191"})
+    parts = overview_in(read_run(record.folder)).parts
+    assert (parts["pbx"].state, parts["pbx"].values) == ("proven", ("route r1",))
+    assert (parts["trunk"].state, parts["trunk"].values) == ("not proven", ("t1",))  # whether it registers is not known
 
 
 # ---------------------------------------------------------------- calls, pictures, configuration

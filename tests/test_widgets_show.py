@@ -217,3 +217,30 @@ def luminance(colour: str) -> float:
 def test_white_on_every_chip_has_the_contrast_that_wcag_asks_for() -> None:
     colours = [colour for _, colour in card.STATUS.values()] + [card.BLUE, card.RED]
     assert min(1.05 / (luminance(colour) + 0.05) for colour in colours) >= 4.5
+
+
+def test_what_is_live_is_one_output_that_is_written_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundles: list[tuple[str, bool, str]] = []
+
+    def display(bundle: dict[str, str], raw: bool = False, display_id: str = "", update: bool = False) -> None:
+        bundles.append((display_id, update, bundle["text/plain"]))
+
+    monkeypatch.setattr("IPython.get_ipython", lambda: "a kernel")
+    monkeypatch.setattr("IPython.display.display", display)
+    live, other = show.Live(), show.Live()
+    live.update("<b>1</b>", "one")
+    other.update("<b>o</b>", "other")
+    live.update("<b>2</b>", "two")
+    live.end("<b>3</b>", "three")
+    ids = [display_id for display_id, _, _ in bundles]
+    assert ids[0] == ids[2] == ids[3] != ids[1]
+    assert [(update, text) for _, update, text in bundles] == [
+        (False, "one"), (False, "other"), (True, "two"), (True, "three"),
+    ]  # fmt: skip
+
+
+def test_outside_a_notebook_only_the_end_of_what_is_live_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    live = show.Live()
+    live.update("<b>1</b>", "one")
+    live.end("<b>2</b>", "two")
+    assert capsys.readouterr().out == "two\n"

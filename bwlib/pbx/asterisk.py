@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bwlib.errors import PbxRefused
-from bwlib.models import Extension, OutboundRoute, PbxInfo, Registration, Trunk
+from bwlib.models import Extension, Finding, OutboundRoute, PbxInfo, Registration, Trunk
 from bwlib.pbx import Kind, Owner, asterisk_text, by_hand, checks
 from bwlib.pbx.ami import Ami, Tunnel
 from bwlib.pbx.asterisk_files import Files, LocalFiles, OwnFiles
@@ -207,6 +207,17 @@ class AsteriskPbx:
         found = [event for event in events if event.get("Event") == "OutboundRegistrationDetail"]
         told = [tuple(event.get(key, "") for key in ("ObjectName", "ServerUri", "Status")) for event in found]
         return [Registration.read(name, server, f"{name} {server} {status}") for name, server, status in told]
+
+    def findings(self, trunk: Trunk, route: OutboundRoute, extension: Extension) -> list[Finding]:
+        """The trap of a trunk written by hand: many examples on the web register, and the guide's trunk does not."""
+        found = [one.says for one in self.registrations() if one.is_of(trunk)]
+        if not found:
+            return []
+        fix = (
+            f"take the section of type registration that leads to {trunk.server} out of {PJSIP}, "
+            "then core reload on Asterisk's command line"
+        )
+        return [Finding("Registration is left on: the trunk registers at the realm", tuple(found), fix)]
 
     def snapshot(self) -> dict[str, str]:
         """pjsip.conf, extensions.conf and our files of the same names; secrets masked."""

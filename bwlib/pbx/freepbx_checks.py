@@ -159,7 +159,7 @@ def _registration(page: Fields) -> Finding | None:
     if page.get("registration", "send") == "none":
         return None
     return Finding(
-        "The trunk registers: Bandwidth's realm is not registered at",
+        "Registration is left on: the trunk registers at the realm",
         (f"Registration: {page.get('registration', 'send')}",),
         "the trunk's page > pjsip Settings > General: Registration None, Submit, Apply Config",
     )

@@ -1,4 +1,4 @@
-"""One call on one time axis: SIP between phone, PBX and realm, webhooks to the application, BXML back. Pure."""
+"""One call on one time axis: SIP between phone, PBX and realm, digits, webhooks, BXML. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from dataclasses import replace
 
 from bwlib import bxml
 from bwlib.errors import BwlibError
-from bwlib.models import SipEvent, Webhook
+from bwlib.models import Digits, SipEvent, Webhook
 from bwlib.sip.ladder import FOUR_LANES, Row, draw_svg, draw_text, sip_rows
 
 PHONE, PBX, REALM, APPLICATION = "Phone", "PBX", "Realm", "Application"
-LEGEND = "solid: request, webhook · dashed: answer · brown: asks for credentials · red: refused · violet: webhook"
+LEGEND = (
+    "solid: request, webhook · dashed: answer · brown: asks for credentials · red: refused · violet: webhook · "
+    "crimson: digit"
+)
 _ROOTS = ("Response", "Bxml")
 
 
@@ -22,14 +25,15 @@ def call_timeline_svg(
     names: Mapping[str, str],
     title: str = "",
     *,
+    digits: Sequence[Digits] = (),
     lanes: tuple[str, str, str, str] = (PHONE, PBX, REALM, APPLICATION),
 ) -> str:
     """The call as a picture; seconds count from its first message. Digest values are masked.
 
     names: address -> lane, as for `ladder_svg`. lanes: how phone, PBX, realm and application are called; they are
-    drawn in this order, also where nothing is known about one.
+    drawn in this order, also where nothing is known about one. digits: what the phone pressed.
     """
-    where, rows = _rows(events, webhooks, names, lanes)
+    where, rows = _rows(events, webhooks, digits, names, lanes)
     return draw_svg(where, rows, title, layout=FOUR_LANES, legend=LEGEND, silence="without messages")
 
 
@@ -38,20 +42,26 @@ def call_timeline_text(
     webhooks: Sequence[Webhook],
     names: Mapping[str, str],
     *,
+    digits: Sequence[Digits] = (),
     lanes: tuple[str, str, str, str] = (PHONE, PBX, REALM, APPLICATION),
 ) -> str:
     """The same in words, one line per message."""
-    where, rows = _rows(events, webhooks, names, lanes)
+    where, rows = _rows(events, webhooks, digits, names, lanes)
     return draw_text(where, rows) if rows else "No SIP messages, no webhooks."
 
 
 def _rows(
-    events: Sequence[SipEvent], webhooks: Sequence[Webhook], names: Mapping[str, str], lanes: tuple[str, str, str, str]
+    events: Sequence[SipEvent],
+    webhooks: Sequence[Webhook],
+    digits: Sequence[Digits],
+    names: Mapping[str, str],
+    lanes: tuple[str, str, str, str],
 ) -> tuple[list[str], list[Row]]:
     seen, sip = sip_rows(events, names)
     where = list(dict.fromkeys([*lanes[:3], *seen, lanes[3]]))
     rows = [replace(row, source=where.index(seen[row.source]), target=where.index(seen[row.target])) for row in sip]
-    start = min([*(event.at for event in events), *(hook.at for hook in webhooks)], default=None)
+    times = [one.at for one in events] + [one.at for one in webhooks] + [one.at for one in digits]
+    start = min(times, default=None)
     if start is None:
         return where, []
     late_ms = (min((event.at for event in events), default=start) - start).total_seconds() * 1000
@@ -59,6 +69,11 @@ def _rows(
     for hook in webhooks:
         at_ms = (hook.at - start).total_seconds() * 1000
         rows += _hook_rows(hook, at_ms, where.index(lanes[2]), where.index(lanes[3]))
+    for one in digits:
+        at_ms = (one.at - start).total_seconds() * 1000
+        said = f"{one.digits}, DTMF as telephone events in RTP (RFC 4733)"
+        label = f"presses {one.digits} (DTMF)"
+        rows.append(Row(at_ms, where.index(lanes[0]), where.index(lanes[1]), label, said, "digits"))
     return where, sorted(rows, key=lambda row: row.at_ms)  # stable: an answer stays below its webhook
 
 

@@ -53,6 +53,12 @@ def learn_now() -> None:
         gate.hand.learn_what_is_new()
 
 
+def is_by_hand() -> bool:
+    """Whether somebody runs the cells of this kernel, and sees what they show while it happens."""
+    gate = _gate()
+    return gate is not None and _hand_of(gate).is_followed
+
+
 def write_transcripts(record: RunRecord) -> None:
     """Write down, for good, what this kernel has executed in this run: called before the run is sealed by hand."""
     gate = _gate()
@@ -113,6 +119,10 @@ class _Hand:
         source = str(self._parent().get("content", {}).get("code", ""))
         if source:
             self._start(source, len(self._kernel.shell.user_ns["In"]) - 1)
+
+    @property
+    def is_followed(self) -> bool:
+        return self._now is not None
 
     def let_go(self) -> None:
         self._now, self.cell = None, None

@@ -36,11 +36,15 @@ _WEBHOOKS, _APPLICATION = (24, 240, 406, 120), (640, 240, 216, 120)
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the picture: its name, this site's values (most telling first), and what is known about it."""
+    """One part of the picture: its name, this site's values (most telling first), and what is known about it.
+
+    when: "done at 2026-11-27 05:06 UTC by anna", where that is worth telling.
+    """
 
     name: str
     values: tuple[str, ...] = ()
     state: State = ""
+    when: str = ""
 
 
 def overview_svg(
@@ -70,6 +74,8 @@ def overview_svg(
         f'<desc id="{unique}-desc">{_xml(overview_text([*parts, *calls]))}</desc>',
         f'<defs><marker id="{unique}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" '
         f'orient="auto-start-reverse"><path d="M0 0 L10 5 L0 10 z" fill="{QUIET}"/></marker></defs>',
+        # A ground of its own: the page's may be dark.
+        f'<rect x="7" y="7" width="{WIDTH - 14}" height="{height - 7}" rx="10" fill="#ffffff"/>',
         _side(8, 8, 438, 368, "Your side"),
         _side(624, 8, 248, 368, bandwidth),
         _links(unique),
@@ -84,7 +90,8 @@ def overview_text(parts: Sequence[Part]) -> str:
     lines = []
     for part in parts:
         state = f": {part.state}" if part.state else ""
-        lines.append(f"{part.name}{state}" + (f" ({'; '.join(part.values)})" if part.values else ""))
+        more = "; ".join(filter(None, (*part.values, part.when)))
+        lines.append(f"{part.name}{state}" + (f" ({more})" if more else ""))
     return "\n".join(" ".join(_NOT_XML.sub("\ufffd", line).split()) for line in lines)
 
 
@@ -131,7 +138,17 @@ def _part(part: Part, place: tuple[int, int, int, int]) -> str:
         lines += _wrapped(value, letters, max(room - len(lines) - len(part.values[nth:room]), 1))
     for index, line in enumerate(lines):
         drawn += f'<text x="{x + 12}" y="{y + 43 + 17 * index}" font-size="12.5" fill="{INK}">{_xml(line)}</text>'
+    if part.when:
+        when = _dated(part.when, int((width - 24) / 5.9))
+        drawn += f'<text x="{x + 12}" y="{y + 91}" font-size="11" fill="{QUIET}">{_xml(when)}</text>'
     return f"<g>{drawn}{_state(part.state, x + 18, y + height - 15)}</g>"
+
+
+def _dated(when: str, letters: int) -> str:
+    """In so many letters: the hour goes first, the words for people have it."""
+    shorter = when.removeprefix("done at ")
+    words = (when, shorter, re.sub(r" \d\d:\d\d UTC", "", shorter))
+    return next((each for each in words if len(each) <= letters), _short(words[-1], letters))
 
 
 def _state(state: State, x: int, y: int) -> str:
@@ -152,7 +169,9 @@ def _call(call: Part, y: int) -> str:
     return (
         f'<g><rect x="8" y="{y - 14}" width="{WIDTH - 16}" height="{CALL_PX - 6}" rx="6" fill="#ffffff" '
         f'stroke="#d5dae0"/>{_state(call.state, 26, y)}'
-        f'<text x="132" y="{y + 4.5}" fill="{INK}">{_xml(_short(words, 112))}</text></g>'
+        f'<text x="132" y="{y + 4.5}" fill="{INK}">{_xml(_short(words, 84 if call.when else 112))}</text>'
+        f'<text x="{WIDTH - 20}" y="{y + 4.5}" text-anchor="end" font-size="11" '
+        f'fill="{QUIET}">{_xml(_dated(call.when, 30))}</text></g>'
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bwlib.models import SipEvent, Webhook
+from bwlib.models import Digits, SipEvent, Webhook
 from bwlib.record.call_timeline import bxml_words, call_timeline_svg, call_timeline_text
 from bwlib.record.report_lines import Line, Pairs, member, moment, number, paragraph, read_bytes, text, visible
 from bwlib.record.waveform import seconds_of, waveform_svg
@@ -69,9 +69,13 @@ class CallFacts:
 
 
 def read_calls(
-    folder: Path, sip: Sequence[Line], hooks: Sequence[Line], attempts: Sequence[Attempt]
+    folder: Path,
+    sip: Sequence[Line],
+    hooks: Sequence[Line],
+    attempts: Sequence[Attempt],
+    journal: Sequence[Line] = (),
 ) -> tuple[CallFacts, ...]:
-    """Every call that left a trace: a SIP message, a webhook or a recording."""
+    """Every call that left a trace: a SIP message, a webhook or a recording. journal: says what was pressed."""
     named = [*TITLES, *(text(line, "call") for line in [*sip, *hooks])]
     audio = sorted((folder / "audio").glob("*.wav")) if (folder / "audio").is_dir() else []
     ends = _phone_name(attempts), _realm_name(attempts)
@@ -80,9 +84,11 @@ def read_calls(
         mine = [attempt for attempt in attempts if attempt.step == name]
         events = [event for event in map(_event, [one for one in sip if text(one, "call") == name]) if event]
         told = [hook for hook in map(_webhook, [one for one in hooks if text(one, "call") == name]) if hook]
+        pressed = [one for one in map(_digits, journal) if one and one[0] == name]
         sounds = tuple(_sounds(name, audio))
         if events or told or sounds:
-            found.append(_call(name, mine[-1] if mine else None, events, told, sounds, ends))
+            traces = events, told, [digits for _, digits in pressed]
+            found.append(_call(name, mine[-1] if mine else None, traces, sounds, ends))
     return tuple(found)
 
 
@@ -100,12 +106,11 @@ def _realm_name(attempts: Sequence[Attempt]) -> str:
 def _call(
     name: str,
     last: Attempt | None,
-    events: Sequence[SipEvent],
-    hooks: Sequence[Webhook],
+    traces: tuple[Sequence[SipEvent], Sequence[Webhook], Sequence[Digits]],
     sounds: tuple[Sound, ...],
     ends: tuple[str, str],
 ) -> CallFacts:
-    phone, realm = ends
+    (phone, realm), (events, hooks, digits) = ends, traces
     title = TITLES.get(name, name.replace("_", " "))
     lanes = (phone, "PBX", realm, "Application")
     names = lanes_of(events, lanes)
@@ -114,8 +119,8 @@ def _call(
         name=name,
         title=title,
         status=last.status if last else "",
-        svg=call_timeline_svg(events, hooks, names, title, lanes=lanes) if seen else "",
-        words=call_timeline_text(events, hooks, names, lanes=lanes) if seen else "",
+        svg=call_timeline_svg(events, hooks, names, title, digits=digits, lanes=lanes) if seen else "",
+        words=call_timeline_text(events, hooks, names, digits=digits, lanes=lanes) if seen else "",
         facts=last.facts if last and last.action == "passed" else (),
         hooks=tuple(map(_hook_row, hooks)),
         sounds=sounds,
@@ -148,6 +153,12 @@ def _event(line: Line) -> SipEvent | None:
     if at is None or not isinstance(message, str):
         return None
     return SipEvent(at, text(line, "from"), text(line, "to"), message, text(line, "seen_by"))
+
+
+def _digits(line: Line) -> tuple[str, Digits] | None:
+    """(the call, what was pressed) of a journal line that says so."""
+    at = moment(line, "pressed_at") if line.get("kind") == "digits" else None
+    return None if at is None else (text(line, "call"), Digits(at, text(line, "digits")))
 
 
 def _webhook(line: Line) -> Webhook | None:

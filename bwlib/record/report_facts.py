@@ -167,7 +167,7 @@ def read_run(folder: Path) -> RunFacts:
         reason=next((text(line, "reason") for line in reversed(lines) if line.get("kind") == "run"), ""),
         notebooks=tuple(_notebooks(lines)),
         attempts=attempts,
-        calls=read_calls(folder, sip.lines, hooks.lines, attempts),
+        calls=read_calls(folder, sip.lines, hooks.lines, attempts, lines),
         pictures=tuple(_pictures(folder, lines)),
         changes=config_changes(folder),
         sheet=read_text(folder / "settings_sheet.txt"),

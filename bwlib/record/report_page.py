@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bwlib.record.manifest import GUIDE
-from bwlib.record.overview import overview_svg, overview_text
 from bwlib.record.report_facts import Attempt, HttpExchange, RunFacts
 from bwlib.record.report_lines import Pairs
-from bwlib.record.report_parts import guide_parts, overview_calls, overview_parts, own_part, road_of
+from bwlib.record.report_parts import guide_parts, overview_in, own_part, road_of
 from bwlib.record.report_words import (
     STATUS,
     broken_notebooks,
@@ -85,7 +84,7 @@ def render(run: RunFacts, status: str, *, paper: bool = False) -> str:
     """The page. status: the run's own, from its journal. paper: for print."""
     result = outcome(run, status)
     parts = guide_parts(run)
-    picture = overview_parts(run)
+    picture = overview_in(run)
     template = _environment().get_template("report.html")
     return template.render(
         paper=paper,
@@ -94,8 +93,8 @@ def render(run: RunFacts, status: str, *, paper: bool = False) -> str:
         outcome=result,
         guide=GUIDE,
         road=road_of(run),
-        overview=overview_svg(**picture, calls=overview_calls(run), bandwidth=_side(run)),
-        overview_words=overview_text([*picture.values(), *overview_calls(run)]),
+        overview=picture.svg(),
+        overview_words=picture.text(),
         failures=failures(run),
         broken_notebooks=broken_notebooks(run),
         open_points=open_points(run),
@@ -144,10 +143,6 @@ def _environment() -> Environment:
         "dict": dict,
     }
     return environment
-
-
-def _side(run: RunFacts) -> str:
-    return {"sandbox": "Bandwidth (sandbox)", "live": "Bandwidth (LIVE)"}.get(run.target, "Bandwidth")
 
 
 # ---------------------------------------------------------------- steps

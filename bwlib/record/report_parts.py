@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bwlib.record.manifest import GUIDE
-from bwlib.record.overview import Part, State
+from bwlib.record.overview import State
+from bwlib.record.overview_parts import CONFIRMS, Known, Overview, confirmed, overview_of
 from bwlib.record.report_facts import Attempt, Picture, RunFacts
-from bwlib.record.report_words import BROKEN, CALLS, STATUS, TITLES
+from bwlib.record.report_words import BROKEN, STATUS, TITLES
 
 _HEADINGS = [str(heading) for heading in GUIDE["headings"]]
 #: (heading, its notebook, its steps); the realm's steps or the SIP URI's, by the road that was taken
@@ -111,89 +112,24 @@ def _other_road(road: str) -> tuple[str, ...]:
 # ---------------------------------------------------------------- the picture of the whole
 
 
-def overview_parts(run: RunFacts) -> dict[str, Part]:
-    """The arguments of `overview_svg` but `calls`, by what the journal says."""
-    return {**_your_side(run), **_bandwidths_side(run)}
+def overview_in(run: RunFacts) -> Overview:
+    """The picture by what this run's journal says."""
+    hooks = (row.event for call in run.calls for row in call.hooks)
+    known = {step: _known(run, step) for step in TITLES}
+    return overview_of(known, road=road_of(run), target=run.target, pbx=run.pbx, hooks=hooks)
 
 
-def _your_side(run: RunFacts) -> dict[str, Part]:
-    trunk, extension, ready = _facts(run, "trunk"), _facts(run, "extension"), _facts(run, "ready")
-    number = extension.get("number") or ready.get("extension", "")
-    named = extension.get("display_name", "")
-    user = trunk.get("username") or _facts(run, "sip_credential").get("username", "")
-    registers = "no registration" if _state(run, "no_registration") == "proven" else ""
-    return {
-        "phone": _shown("Phone", (_named("extension", number), named.removeprefix(f"Extension {number}")), _ear(run)),
-        "pbx": _shown(
-            "PBX", (run.pbx, _named("route", _facts(run, "route").get("name"))), _state(run, "extension", "route")
-        ),
-        "trunk": _shown(
-            "Trunk",
-            (trunk.get("name") or ready.get("trunk", ""), registers, _named("as", user)),
-            _state(run, "trunk", "no_registration"),
-        ),
-    }
+def _known(run: RunFacts, step: str) -> Known:
+    told = [one for one in run.attempts if one.step == step or (step in CONFIRMS.get(one.step, ()) and _passed(one))]
+    if not told:
+        return Known(reason="not placed in this run")
+    last = told[-1]
+    state: State = "failed" if last.status in BROKEN else "proven" if last.status == "passed" else "not proven"
+    reason = last.came_back or last.note or last.reason or STATUS.get(last.status, last.status)
+    # An attempt without an object says nothing of it.
+    facts = next((dict(one.facts) for one in reversed(told) if one.step == step and one.facts), None)
+    return Known(state, confirmed(step, dict(last.facts)) if facts is None else facts, reason=reason)
 
 
-def _bandwidths_side(run: RunFacts) -> dict[str, Part]:
-    realm, application = _facts(run, "realm"), _facts(run, "application")
-    uri = _facts(run, "inbound_sip_uri").get("uri", "")
-    credential = _named("credential", _facts(run, "sip_credential").get("username"))
-    hooks = dict.fromkeys(row.event for call in run.calls for row in call.hooks)
-    urls = (application.get("call_initiated_url", ""), application.get("call_status_url", ""))
-    return {
-        "realm": _shown("SIP URI", (uri,), _state(run, "inbound_sip_uri"))
-        if road_of(run) == "sip-uri"
-        else _shown("Realm", (realm.get("fqdn", ""), credential), _state(run, "realm", "sip_credential")),
-        "application": _shown(
-            "Application",
-            (application.get("name", ""), application.get("service_type", "")),
-            _state(run, "application"),
-        ),
-        "webhooks": _shown(
-            "Webhooks, your application", (*urls, _named("seen in calls:", ", ".join(hooks))), _state(run, "callback")
-        ),
-    }
-
-
-def overview_calls(run: RunFacts) -> list[Part]:
-    """The two test calls, below the picture."""
-    parts = []
-    for step in CALLS:
-        last = run.last(step)
-        facts = dict(last.facts) if last else {}
-        heard, digits = facts.get("heard by the phone", ""), facts.get("digits", "")
-        values = (f"heard with {heard}" if heard else "", f"digits {digits}" if digits else "")
-        if last is None:
-            values = ("not placed in this run", "")
-        elif last.status != "passed":
-            values = (last.came_back or last.note or last.reason or STATUS.get(last.status, last.status), "")
-        parts.append(_shown(TITLES[step], values, _state(run, step)))
-    return parts
-
-
-def _shown(name: str, values: Sequence[str], state: State) -> Part:
-    return Part(name, tuple(filter(None, values)), state)
-
-
-def _named(what: str, name: str | None) -> str:
-    return f"{what} {name}" if name else ""
-
-
-def _facts(run: RunFacts, step: str) -> dict[str, str]:
-    """What a step found last; an attempt without an object says nothing."""
-    with_facts = [attempt for attempt in run.attempts if attempt.step == step and attempt.facts]
-    return dict(with_facts[-1].facts) if with_facts else {}
-
-
-def _state(run: RunFacts, *steps: str) -> State:
-    """Proven when every step's last attempt passed, failed when one broke."""
-    last = [run.last(step) for step in steps]
-    if any(one is not None and one.status in BROKEN for one in last):
-        return "failed"
-    return "proven" if all(one is not None and one.status == "passed" for one in last) else "not proven"
-
-
-def _ear(run: RunFacts) -> State:
-    """The phone is proven by a call that it heard. A call that failed does not say that the phone is to blame."""
-    return "proven" if any(_state(run, step) == "proven" for step in CALLS) else "not proven"
+def _passed(attempt: Attempt) -> bool:
+    return attempt.status == "passed"

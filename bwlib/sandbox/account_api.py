@@ -47,7 +47,7 @@ _ON_POST = (
     *("sip_entitled", "credential_username_case", "invalid_credentials_status"),
     *("credential_error_text", "credentials_per_request"),
 )
-_NAMES = ("application_names", "malformed_url_code")
+_NAMES = ("application_names", "messaging_applications", "malformed_url_code")
 _APP, _REALM = "/applications/{application_id}", "/realms/{realm}"
 _CREDENTIALS, _CREDENTIAL = f"{_REALM}/sipcredentials", f"{_REALM}/sipcredentials/{{credential_id}}"
 _BY_NAME = "/sipcredentials/{composite}"

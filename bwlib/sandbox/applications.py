@@ -23,6 +23,7 @@ from bwlib.sandbox.account_xml import AccountError, answer, build, parse, text
 from bwlib.sandbox.state import State, new_id
 
 ROOT = "ApplicationProvisioningResponse"
+MESSAGING = "Messaging-V2"
 PEERS_ROOT = "AssociatedSipPeersResponse"
 FIELDS = (
     "ServiceType",
@@ -58,6 +59,10 @@ class ApplicationRow:
     def get(self, name: str) -> str | None:
         return self.fields.get(name)
 
+    @property
+    def is_messaging(self) -> bool:
+        return self.fields["ServiceType"] == MESSAGING
+
 
 # -------------------------------------------------------------------- the rules
 
@@ -65,6 +70,12 @@ class ApplicationRow:
 def all_applications(state: State) -> list[ApplicationRow]:
     """Those of the account, oldest first."""
     return [_row(row) for row in state.all("select * from applications where account_id = ?", state.account_id)]
+
+
+def find_voice_application(state: State, application_id: str) -> ApplicationRow | None:
+    """What a credential or a call can be bound to: never a messaging application."""
+    found = find_application(state, application_id)
+    return found if found is not None and not found.is_messaging else None
 
 
 def find_application(state: State, application_id: str) -> ApplicationRow | None:
@@ -127,6 +138,8 @@ def _save(state: State, before: ApplicationRow, fields: dict[str, str]) -> Appli
 
 
 def _with_defaults(fields: dict[str, str]) -> dict[str, str]:
+    if fields.get("ServiceType") == MESSAGING:
+        return {name: fields[name] for name in ("ServiceType", "AppName")}
     filled = {**fields, "ServiceType": "Voice-V2"}
     filled.setdefault("CallInitiatedMethod", "POST")
     if "CallStatusCallbackUrl" in filled:
@@ -138,7 +151,10 @@ def _with_defaults(fields: dict[str, str]) -> dict[str, str]:
 
 def _check(state: State, fields: dict[str, str], before: ApplicationRow | None) -> None:
     service = fields.get("ServiceType")
-    if before is not None and service not in (None, "Voice", "Voice-V2"):
+    if service == MESSAGING and (before is None or before.is_messaging):
+        _check_messaging(state, fields, before)
+        return
+    if before is not None and (before.is_messaging or service not in (None, "Voice", "Voice-V2")):
         raise AccountError(400, 12964, "The service type of an application cannot be changed")
     if before is None and service is None:
         raise AccountError(400, 1003, "ServiceType is required")
@@ -151,6 +167,15 @@ def _check(state: State, fields: dict[str, str], before: ApplicationRow | None) 
     for creds, urls in _CREDS.items():
         _check_credentials(creds, urls, fields, before)
     _check_timeout(fields.get("CallbackTimeout"))
+
+
+def _check_messaging(state: State, fields: dict[str, str], before: ApplicationRow | None) -> None:
+    """Its own elements are not imitated: it is there to be met by its name and type."""
+    if state.switch("messaging_applications") == "refuse":
+        raise AccountError(400, 12801, "The service type is not valid: only Voice-V2 is imitated here")
+    if not fields.get("AppName"):
+        raise AccountError(400, 12806, "The application needs a name")
+    _check_name(state, fields["AppName"], before)
 
 
 def _check_name(state: State, name: str, before: ApplicationRow | None) -> None:
@@ -259,7 +284,7 @@ def _of(request: Request, state: State) -> ApplicationRow:
 
 
 def _read(element: Element) -> dict[str, str]:
-    for name in _MESSAGING:
+    for name in _MESSAGING if text(element, "ServiceType") != MESSAGING else ():
         if element.find(name) is not None:
             raise AccountError(400, 12962, f"{name} belongs to messaging applications only")
     return {name: value for name in FIELDS if (value := text(element, name))}

@@ -153,7 +153,7 @@ async def _credential_form(
         credential=found,
         values=values,
         realms=await visit.api.realms(),
-        applications=await visit.api.applications(),
+        applications=[one for one in await visit.api.applications() if one.findtext("ServiceType") == "Voice-V2"],
         error=error,
         missing=missing,
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bwlib.sandbox.account_xml import AccountError
-from bwlib.sandbox.applications import find_application
+from bwlib.sandbox.applications import find_voice_application
 from bwlib.sandbox.realms import RealmRow
 from bwlib.sandbox.state import State
 
@@ -181,6 +181,6 @@ def _checked_application(state: State, application_id: str | None) -> str | None
         uuid.UUID(application_id)
     except ValueError as error:
         raise AccountError(400, 23020, f"Application ID {application_id} is not a valid UUID") from error
-    if find_application(state, application_id) is None:
+    if find_voice_application(state, application_id) is None:
         raise AccountError(400, 23019, f"Application {application_id} was not found on account {state.account_id}")
     return application_id

@@ -76,6 +76,13 @@ SWITCHES: tuple[Switch, ...] = (
     # ---------------------------------------------------------------- account API
     Switch("account_api_per_s", "0", (COUNT,), "requests in a second before 429; 0: no limit is public", NOT_PUBLIC),
     Switch("application_names", "any", ("any", "unique"), "whether two applications may share a name (1015)", CLI),
+    Switch(
+        "messaging_applications",
+        "refuse",
+        ("keep", "refuse"),
+        "a messaging application: refused, or kept by its name alone so that the wrong type can be met",
+        APPLICATIONS,
+    ),
     Switch("malformed_url_code", "12803", ("12803", "12974"), "which of two codes a malformed URL gets", ERRORS),
     Switch("realm_separator", "-", ("-", "."), "between name and hex in a realm's FQDN: sources disagree", CLI),
     Switch("realm_name_max", "30", ("30", "64"), "longest realm: the specification says 64, its example 30", SPEC),

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bwlib.sandbox.applications import find_application
+from bwlib.sandbox.applications import find_voice_application
 from bwlib.sandbox.call_request import ECHOED, BadRequest, checked, plan_of, redirect_of
 from bwlib.sandbox.calls import age_s, as_state, calls_of_account, find_call
 from bwlib.sandbox.endpoint import Common, Endpoint
@@ -99,7 +99,7 @@ def _refused(error: VoiceError) -> Response:
 async def _create_call(request: Request, state: State, switchboard: Switchboard) -> Response:
     """201 does not mean that the call will connect: look at its state, or wait for `disconnect`."""
     wanted = checked(await _json(request))
-    if find_application(state, wanted["applicationId"]) is None:
+    if find_voice_application(state, wanted["applicationId"]) is None:
         raise BadRequest(f"application {wanted['applicationId']} was not found on the account")
     if wanted["from"] not in state.identity.numbers:
         raise BadRequest(f"from {wanted['from']} is not a number of the account")

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bwlib.sandbox.applications import ApplicationRow, find_application
+from bwlib.sandbox.applications import ApplicationRow, find_voice_application
 from bwlib.sandbox.endpoint import Endpoint
 from bwlib.sandbox.json_body import read_json
 from bwlib.sandbox.oauth import APPLICATIONS, NotAdmitted, admit
@@ -79,7 +79,7 @@ def _of(request: Request, state: State) -> tuple[State, ApplicationRow]:
         view = admit(request, state, request.path_params["account_id"], APPLICATIONS)
     except NotAdmitted as refused:
         raise PlatformError(refused.status, _TYPES.get(refused.status, "validation"), str(refused)) from refused
-    application = find_application(view, request.path_params["application_id"])
+    application = find_voice_application(view, request.path_params["application_id"])
     if application is None:
         raise PlatformError(404, "not-found", "The voice application was not found")
     return view, application

@@ -37,6 +37,7 @@ COLOURS = {
     "refusal": "#b00020",
     "webhook": "#6b2fa0",
     "answer": "#0b5d6b",
+    "digits": "#8f1d5f",
 }
 LEGEND = "solid: request · dashed: answer · green: accepted · brown: asks for credentials · red: refused"
 
@@ -69,7 +70,7 @@ class Layout:
 
 
 WIDE = Layout()
-FOUR_LANES = Layout(left=150, lane=240, right=92, row=28, label_letters=42, name_letters=24)  # as wide as paper bears
+FOUR_LANES = Layout(left=150, lane=240, right=92, row=28, label_letters=42, name_letters=26)  # as wide as paper bears
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from bwlib.errors import BwlibError
 from bwlib.widgets import card
+from bwlib.widgets.glossary import explained
 
 if TYPE_CHECKING:
     from bwlib.by_hand_walk import ByHand, Click, Value
@@ -20,30 +22,51 @@ if TYPE_CHECKING:
 _COPY = "navigator.clipboard.writeText(this.dataset.value);this.textContent='copied'"
 
 
-def by_hand_tab(
-    guide: ByHand, check: Callable[[], None], reveal: Callable[[Any, str], None], give: Callable[[str, bytes], None]
-) -> Any:
-    """The tab as a widget.
+class ByHandTab:
+    """The tab as a widget; it is filled when it is opened, each time anew.
 
-    check(): what *Check what I did* does. reveal(widget, reference): shows or hides the secret in an HTML widget.
-    give(name, bytes): takes a picture that was chosen or dropped.
+    guide(): what it says; a BwlibError of it is said instead. check(): what *Check what I did* does.
+    reveal(widget, reference): shows a secret in an HTML widget, or hides it ("" for the reference).
+    give(name, bytes): takes a picture.
     """
-    from ipywidgets import HTML, Button, Layout, VBox  # type: ignore[import-untyped]
 
-    from bwlib.widgets.upload import upload
+    def __init__(
+        self,
+        guide: Callable[[], ByHand],
+        *,
+        check: Callable[[], None],
+        reveal: Callable[[Any, str], None],
+        give: Callable[[str, bytes], None],
+    ) -> None:
+        from ipywidgets import HTML, Button, Layout, VBox  # type: ignore[import-untyped]
 
-    where = f"<p>{escape(guide.where)}{_link(guide.address)}</p>"
-    parts: list[Any] = [HTML(where)]
-    for click in guide.clicks:
-        parts.append(HTML(_click(click)))
-        parts += [_secret(value, reveal) for value in click.values if value.secret]
-    done = Button(
-        description="Check what I did",
-        tooltip="Read back what is there, whoever made it, and compare it field by field. Writes nothing",
-        layout=Layout(width="auto"),
-    )
-    done.on_click(lambda _: check())
-    return VBox([*parts, done, upload("Add a picture of what you see", give)])
+        from bwlib.widgets.upload import upload
+
+        self._guide, self._reveal = guide, reveal
+        done = Button(
+            description="Check what I did",
+            tooltip="Read back what is there, whoever made it, and compare it field by field. Writes nothing",
+            layout=Layout(width="auto", align_self="flex-start"),
+        )
+        done.on_click(lambda _: check())
+        self.button = done
+        self._clicks = VBox([HTML("working out what to click")])
+        self.widget = VBox([self._clicks, done, upload("Add a picture of what you see", give)])
+
+    def open(self) -> None:
+        """Say what is to be done by now: the realm's full name is known only once there is a realm."""
+        from ipywidgets import HTML
+
+        try:
+            guide = self._guide()
+        except BwlibError as error:
+            self._clicks.children = (HTML(f'<p role="alert">{escape(f"{error.came_back}. {error.do_next}")}</p>'),)
+            return
+        parts: list[Any] = [HTML(f"<p>{escape(guide.where)}{_link(guide.address)}</p>")]
+        for click in guide.clicks:
+            parts.append(HTML(_click(click)))
+            parts += [_secret(value, self._reveal) for value in click.values if value.secret]
+        self._clicks.children = tuple(parts)
 
 
 def _link(address: str) -> str:
@@ -54,7 +77,7 @@ def _link(address: str) -> str:
 
 def _click(click: Click) -> str:
     number = card.chip("", str(click.number), card.BLUE)
-    html = f"<div>{number}{escape(click.words)}</div>"
+    html = f"<div>{number}{explained(click.words)}</div>"
     rows = "".join(_value(value) for value in click.values if not value.secret)
     if rows:
         html += f'<table style="border-collapse:collapse;margin:.2em 0 .2em 2.4em">{rows}</table>'

@@ -93,6 +93,11 @@ def show_facts(title: str, facts: Mapping[str, str], note: str = "") -> None:
     _display(card.frame(html), "\n".join(map(_one_line, lines)))
 
 
+def show_html(html: str, text: str) -> None:
+    """What another module of this package has put together: HTML of its own making, and the same in words."""
+    _display(html, text)
+
+
 def show_sheet(title: str, sheet: str) -> None:
     """A text whose columns count, as it is."""
     lines = sheet.splitlines()
@@ -141,7 +146,59 @@ def webhook_facts(hook: Webhook) -> str:
 
 def show_ladder(svg: str, text: str) -> None:
     """A SIP ladder as a picture, with its plain-text twin."""
-    _display(f'<figure style="margin:.3em 0;overflow-x:auto">{svg}</figure>', text)
+    _display(figure(svg), text)
+
+
+def show_drawing(svg: str, text: str) -> None:
+    """A picture that we have drawn, with its plain-text twin."""
+    _display(figure(svg), text)
+
+
+def figure(svg: str) -> str:
+    """A drawing as HTML: as wide as there is room."""
+    return f'<figure style="margin:.3em 0;overflow-x:auto">{svg}</figure>'
+
+
+class Live:
+    """One output of a cell that is written anew as something goes on. May be called from a thread.
+
+    Outside a notebook only its end is printed.
+    """
+
+    def __init__(self) -> None:
+        self._display_id = uuid.uuid4().hex
+        self._shown = False
+        self._place = _places[-1] if _places else None  # below a card it is a part of what the card shows
+        self._part = -1
+
+    def update(self, html: str, text: str) -> None:
+        """Show it as it is by now."""
+        from IPython import get_ipython
+        from IPython.display import display
+
+        if self._place is not None:
+            self._update_part(self._place, html, text)
+            return
+        if get_ipython() is None:
+            return
+        bundle = {"text/html": html, "text/plain": text}
+        display(bundle, raw=True, display_id=self._display_id, update=self._shown)  # type: ignore[no-untyped-call]
+        self._shown = True
+
+    def end(self, html: str, text: str) -> None:
+        """Show it for good."""
+        from IPython import get_ipython
+
+        if get_ipython() is None and self._place is None:
+            print(text)
+            return
+        self.update(html, text)
+
+    def _update_part(self, place: Place, html: str, text: str) -> None:
+        if self._part < 0:
+            self._part = place.add(html, text)
+        else:
+            place.change(self._part, html, text)
 
 
 def show_audio(name: str, wav: bytes) -> None:

@@ -18,6 +18,8 @@ from typing import Any
 
 from bwlib.errors import BwlibError
 from bwlib.widgets import card, show
+from bwlib.widgets.by_hand import ByHandTab
+from bwlib.widgets.glossary import explained
 from bwlib.widgets.place import Place
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ BADGES = {
     "planned": ("…", "#6b4e00"),
     **{word: card.STATUS[word] for word in ("passed", "failed", "skipped")},
 }
+CHECK = "Check what I did"
 _LABEL = {"description_width": "12em"}
 _WIDE = {"width": "100%", "max_width": "44em"}
 
@@ -49,7 +52,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Button:
-    """do(what was changed in the form) -> a word of BADGES. confirm: what a second press is asked for; "" for none.
+    """do(what was changed in the form) -> a word of BADGES, "" for no badge.
+
+    confirm: what a second press is asked for; "" for none.
 
     needs_form: not to be pressed while the form has a fault.
     """
@@ -75,19 +80,21 @@ class StepCard:
         values: Callable[[], Answers] = dict,
         check: Check = lambda entry, value: "",
         state: tuple[str, str] = ("not done yet", ""),
-        by_hand: Any = None,
+        by_hand: Callable[[Callable[[], None]], ByHandTab] | None = None,
     ) -> None:
         """values(): what the form shows, at first and after a press.
 
-        state: (word of BADGES, since when and by whom). by_hand: the other tab, a widget.
+        state: (word of BADGES, since when and by whom). by_hand(check): the other tab, given what its button does:
+        that of the button with the word CHECK, which is not in the form's row then.
         """
         self.place = Place()
         self._title, self._check = title, check
         self._values_now, self._values = values, dict(values())
         self._entries = tuple(entries)
         self._buttons = tuple(buttons)
-        self._by_hand = by_hand
+        self._by_hand = None if by_hand is None else by_hand(lambda: self.press(CHECK))
         self._confirming = ""
+        self._ended = 0  # presses that have ended: for programs that look at a page
         self._build(step, state)
 
     # ------------------------------------------------------------ what is seen
@@ -100,18 +107,22 @@ class StepCard:
         self._fields = {entry.name: self._field(entry) for entry in self._entries}
         self._pressed = {button.word: self._button(button) for button in self._buttons}
         rows = [part for name, field in self._fields.items() for part in (field, self._faults[name])]
-        form = VBox([*rows, HBox(list(self._pressed.values()), layout=Layout(flex_flow="row wrap"))])
-        body = form if self._by_hand is None else self._tabs(form)
+        row = [one for word, one in self._pressed.items() if self._by_hand is None or word != CHECK]
+        form = VBox([*rows, HBox(row, layout=Layout(flex_flow="row wrap"))])
+        body = form if self._by_hand is None else self._tabs(form, self._by_hand)
         frame = Layout(border_left="5px solid #8a8a8a", padding="2px 0 4px 10px", margin="4px 0", max_width="64em")
         self._root = VBox([self._head, body, self._progress], layout=frame)
         for name in ("bw-card", f"bw-step-{step}"):
             self._root.add_class(name)
         self._say(*state)
 
-    def _tabs(self, form: Any) -> Any:
+    def _tabs(self, form: Any, by_hand: ByHandTab) -> Any:
         from ipywidgets import Tab
 
-        return Tab([form, self._by_hand], titles=("By API", "By hand"))
+        self._pressed[CHECK] = by_hand.button
+        tabs = Tab([form, by_hand.widget], titles=("By API", "By hand"), selected_index=0)
+        tabs.observe(lambda change: by_hand.open() if change["new"] == 1 else None, names="selected_index")
+        return tabs
 
     def _field(self, entry: Entry) -> Any:
         from ipywidgets import Checkbox, Dropdown, Layout, Text
@@ -150,8 +161,11 @@ class StepCard:
             pass
 
     def _say(self, word: str, detail: str = "") -> None:
-        sign, colour = BADGES[word]
-        badge = f'<span role="status" class="bw-badge">{card.chip(sign, word, colour)}</span>'
+        badge = ""
+        if word:
+            sign, colour = BADGES[word]
+            chip = card.chip(sign, word, colour)
+            badge = f'<span role="status" class="bw-badge" data-ended="{self._ended}">{chip}</span>'
         title = f'<span role="heading" aria-level="4">{card.heading(self._title)}</span>'
         self._head.value = f"{badge}{title}" + (f" · {card.quiet(detail)}" if detail else "")
 
@@ -198,10 +212,12 @@ class StepCard:
                 self._failed(error)
             else:
                 self._fill()
+                self._ended += 1
                 self._say(done, f"just now, by {word}")
 
     def _failed(self, error: BaseException) -> None:
         show.show_fault(error)
+        self._ended += 1
         self._say("failed", "the reason is below")
 
     @contextmanager
@@ -255,7 +271,8 @@ def _below(text: str, *, wrong: bool = False) -> str:
     kind, colour = ("bw-fault", card.RED) if wrong else ("bw-help", "inherit")
     role = ' role="alert"' if wrong else ""
     style = f"color:{colour};font-size:.93em;line-height:1.4;margin-left:13em"
-    return f'<div class="{kind}"{role} style="{style}">{sign}{escape(text)}</div>'
+    words = escape(text) if wrong else explained(text, in_form=True)
+    return f'<div class="{kind}"{role} style="{style}">{sign}{words}</div>'
 
 
 def _line(text: str, role: str = "status") -> str:

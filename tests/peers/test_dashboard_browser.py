@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from dashboard_person import Person, call_page
+from lab_person import FLAGS, SCREENSHOTS, chromium
 from sandbox_world import Pbx, World, callbacks, eventually
-from test_jupyterlab import FLAGS, SCREENSHOTS, chromium
 
 from bwlib import open_run, start_site
 from bwlib.errors import NotAsExpected

@@ -131,6 +131,23 @@ def test_the_ladder_shows_the_challenge_and_no_registration(first: Walk) -> None
     assert "407" in ladder
 
 
+def test_notebook_and_report_show_each_call_in_one_picture_with_the_digit_that_was_pressed(first: Walk) -> None:
+    notebook = json.loads((first.record / "notebooks" / "40_test_calls.ipynb").read_text())
+    outputs = [output.get("data", {}) for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    texts = ["".join(data["text/plain"]) for data in outputs if "<svg" in "".join(data.get("text/html", ""))]
+    report = (first.record / "report.html").read_text()
+    assert len(texts) == 2
+    for text, begins in zip(texts, ("initiate", "answer"), strict=True):
+        lines = text.splitlines()
+        for end in ("BYE", "disconnect, cause hangup"):  # which of them comes first is not said
+            in_order = ("-> PBX", begins, "presses 4 (DTMF)", "gather, digits 4", end)
+            rows = [next((n for n, line in enumerate(lines) if word in line), -1) for word in in_order]
+            assert -1 not in rows, text
+            assert rows == sorted(rows), text
+    assert "407 Proxy Authentication Required" in texts[0]
+    assert report.count("presses 4 (DTMF)") >= 2
+
+
 def test_the_record_is_whole_and_its_chain_holds(first: Walk) -> None:
     names = {path.relative_to(first.record).as_posix() for path in first.record.rglob("*") if path.is_file()}
     for name in (

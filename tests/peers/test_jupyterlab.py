@@ -5,14 +5,10 @@ Pictures of every notebook stay in build/screenshots/ (git-ignored), for people 
 
 from __future__ import annotations
 
-import contextlib
-import os
+import json
 import re
-import shutil
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,36 +16,19 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from peers import missing, module
+from lab_person import DONE, ERRORS, FLAGS, HEIGHT, NOTEBOOK, OUTPUTS, SCREENSHOTS, chromium, lab
 
 from bwlib.record.journal import read_lines
 from bwlib.runner.run_site import GUIDE_NOTEBOOKS, UNDO_NOTEBOOK
 from bwlib.sandbox import control
+from bwlib.widgets import glossary
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Request, WebSocket
 
 pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(400)]
 
-PROJECT = Path(__file__).resolve().parents[2]
-SCREENSHOTS = PROJECT / "build" / "screenshots"
 NOTEBOOKS = (*GUIDE_NOTEBOOKS, UNDO_NOTEBOOK)
-# Chromium would otherwise look up its maker's hosts at every start.
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-NOTEBOOK = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook"
-OUTPUTS = f"{NOTEBOOK} .jp-OutputArea-output"
-ERRORS = f'{NOTEBOOK} [data-mime-type="application/vnd.jupyter.stderr"]'  # JupyterLab renders exceptions as this too
-# Run All marks every cell with a star at once; a cell that is done has a number, one below a failure has nothing.
-DONE = """(notebook) => {
-    const prompts = [...document.querySelectorAll(notebook + ' .jp-CodeCell .jp-InputPrompt')].map(p => p.textContent);
-    return prompts.some(text => /\\d/.test(text)) && !prompts.some(text => text.includes('*'));
-}"""
-HEIGHT = """(notebook) => Math.max(...[...document.querySelectorAll(notebook + ',' + notebook + ' *')]
-    .map(part => part.scrollHeight))"""
-
 
 @dataclass
 class Walk:
@@ -61,36 +40,11 @@ class Walk:
     visible: dict[str, int] = field(default_factory=dict)
     given: list[dict[str, str]] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
+    drawn: list[str] = field(default_factory=list)
+    words: dict[str, list[str]] = field(default_factory=dict)
     popups: int = 0
     left_running: list[str] = field(default_factory=list)
     exit_code: int | None = None
-
-
-def chromium() -> str:
-    """Where it is. Missing: a failure where CI is set, else a skip with the line that installs it."""
-    module("playwright", "playwright")
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    return found or missing("chromium", "apt-get install -y --no-install-recommends chromium")
-
-
-@contextlib.contextmanager
-def lab(home: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """`bw-runbook lab` with a home of its own; its address."""
-    home.mkdir(parents=True)
-    variables = {"HOME": home, "BW_RUNBOOK_HOME": home, "BW_RUNBOOK_SITE": home / "lab" / "site.toml"}
-    variables |= {"BW_RUNBOOK_CACHE": os.environ.get("BW_RUNBOOK_CACHE") or Path("~/.cache/bw-runbook").expanduser()}
-    with subprocess.Popen(
-        [sys.executable, "-m", "bwlib.cli", "lab", "--no-browser"],
-        env={**os.environ, **{name: str(value) for name, value in variables.items()}},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip(), process
-        finally:
-            if process.poll() is None:
-                process.terminate()
 
 
 def watch(page: Page, walk: Walk) -> None:
@@ -103,8 +57,14 @@ def watch(page: Page, walk: Walk) -> None:
     def request(seen: Request) -> None:
         note(seen.url)
 
+    def frame(payload: str | bytes) -> None:
+        told = payload if isinstance(payload, bytes) else payload.encode()
+        if b"update_display_data" in told and b"<svg" in told:
+            walk.drawn += [json.loads(text) for text in re.findall(rb'"text/plain": ?("(?:[^"\\]|\\.)*")', told)]
+
     def websocket(seen: WebSocket) -> None:
         note(seen.url)
+        seen.on("framereceived", frame)
 
     page.on("request", request)
     page.on("websocket", websocket)
@@ -138,6 +98,23 @@ def give_picture(page: Page, home: Path, walk: Walk) -> None:
     page.locator(f"{OUTPUTS} img[alt='Picture: 00_start']").wait_for()
     (journal,) = (home / "lab" / "runs").glob("*/*/journal.jsonl")
     walk.given = [line for line in read_lines(journal) if line["kind"] == "picture"]
+
+
+def read_words(page: Page, url: str, home: Path, walk: Walk) -> None:
+    """What the sanitizer leaves of the glossary: in a Markdown cell, and in an output that is not trusted."""
+    html, text = glossary.glossary()
+    output = {"output_type": "display_data", "data": {"text/html": html, "text/plain": text}, "metadata": {}}
+    code = {"cell_type": "code", "source": "", "metadata": {}, "outputs": [output], "execution_count": None, "id": "c"}
+    words = {"cell_type": "markdown", "source": glossary.explained("A trunk and BXML."), "metadata": {}, "id": "m"}
+    notebook = {"cells": [words, code], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (home / "lab" / "notebooks" / "words.ipynb").write_text(json.dumps(notebook))
+    page.goto(re.sub(r"[^/]+\.ipynb", "words.ipynb", url) + "&reset")
+    page.locator(f"{NOTEBOOK} abbr").first.wait_for()
+    page.locator(f"{OUTPUTS} dt").first.wait_for()
+    walk.words = {
+        "titles": page.locator(f"{NOTEBOOK} .jp-MarkdownOutput abbr").evaluate_all("all => all.map(e => e.title)"),
+        "list": page.locator(f"{OUTPUTS} dt").all_inner_texts(),
+    }
 
 
 def take_picture(page: Page, name: str) -> None:
@@ -183,6 +160,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
                 if name == "40_test_calls":
                     show_in_dark(page)
                     page.screenshot(path=SCREENSHOTS / f"{name}_dark.png")
+            read_words(page, url, home, walked)
         started = processes_of(process, home)
         process.send_signal(signal.SIGINT)
         walked.exit_code = process.wait(60)
@@ -219,8 +197,21 @@ def test_the_cards_say_what_was_done_in_words(walk: Walk) -> None:
 
 
 def test_both_calls_show_their_ladder_and_what_was_heard(walk: Walk) -> None:
-    assert walk.visible["40_test_calls svg[role=img]"] == 2
+    assert walk.visible["40_test_calls svg[role=img]"] == 3  # both calls, and the whole
     assert walk.visible["40_test_calls audio"] == 4
+
+
+@pytest.mark.parametrize(("title", "begins"), [
+    ("Call from the extension to the application", "407 Proxy Authentication Required"),
+    ("Programmatic call to the extension", "180 Ringing"),
+])  # fmt: skip
+def test_a_call_is_drawn_while_it_goes_on(walk: Walk, title: str, begins: str) -> None:
+    drawn = [text for text in walk.drawn if title in text]
+    before_its_end = [text for text in drawn if "disconnect, cause hangup" not in text]
+    assert len(set(before_its_end)) >= 2
+    assert all(word in drawn[-1] for word in (
+        "INVITE", begins, "200 OK", "presses 4 (DTMF)", "gather, digits 4", "BYE", "disconnect, cause hangup",
+    ))  # fmt: skip
 
 
 def test_each_step_of_the_guide_shows_its_pictures(walk: Walk) -> None:
@@ -230,6 +221,11 @@ def test_each_step_of_the_guide_shows_its_pictures(walk: Walk) -> None:
 
 def test_a_picture_that_a_person_chooses_goes_into_the_record(walk: Walk) -> None:
     assert [(line["title"], line["file"]) for line in walk.given] == [("00_start", "screenshots/by_hand_1.png")]
+
+
+def test_the_glossary_passes_jupyterlabs_sanitizer(walk: Walk) -> None:
+    assert walk.words["titles"] == [glossary.meaning("trunk"), glossary.meaning("BXML")]
+    assert set(walk.words["list"]) == set(glossary.WORDS)
 
 
 def test_nothing_is_fetched_from_outside(walk: Walk) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lab_person import FLAGS, SCREENSHOTS, chromium
 from peers import module
 from reported_run import FQDN, empty_run, good_run, notebook, step, write_notebook
-from test_jupyterlab import FLAGS, SCREENSHOTS, chromium
 
 from bwlib.record.report import write_report
 from bwlib.record.run_record import RunRecord

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 import typer
+from lab_person import chromium
 from peers import asterisk
 from pydantic import SecretStr
-from test_jupyterlab import chromium
 from test_record_screenshots import NOWHERE, FakeRun
 
 from bwlib import capturing, open_run, start_site

@@ -20,6 +20,7 @@ from bwlib.widgets.main_thread import in_main_thread
 if TYPE_CHECKING:
     from bwlib.by_hand_walk import ByHand, Click, Value
 
+Reveal = Callable[[Any, str, Callable[[], None]], None]
 _COPY = "navigator.clipboard.writeText(this.dataset.value);this.textContent='copied'"
 
 
@@ -27,7 +28,7 @@ class ByHandTab:
     """The tab as a widget; it is filled when it is opened, each time anew.
 
     guide(): what it says; a BwlibError of it is said instead. check(): what *Check what I did* does.
-    reveal(widget, reference): shows a secret in an HTML widget, or hides it ("" for the reference).
+    reveal(widget, reference, hidden): shows a secret in an HTML widget for a while, then calls hidden(); "" hides it.
     give(name, bytes): takes a picture.
     """
 
@@ -36,7 +37,7 @@ class ByHandTab:
         guide: Callable[[], ByHand],
         *,
         check: Callable[[], None],
-        reveal: Callable[[Any, str], None],
+        reveal: Reveal,
         give: Callable[[str, bytes], None],
     ) -> None:
         from ipywidgets import HTML, Button, Layout, VBox  # type: ignore[import-untyped]
@@ -103,7 +104,7 @@ def _value(value: Value) -> str:
     )
 
 
-def _secret(value: Value, reveal: Callable[[Any, str], None]) -> Any:
+def _secret(value: Value, reveal: Reveal) -> Any:
     """Its label and where it is kept; the value for as long as the button is down."""
     from ipywidgets import HTML, HBox, Layout, ToggleButton
 
@@ -113,8 +114,12 @@ def _secret(value: Value, reveal: Callable[[Any, str], None]) -> Any:
         tooltip="Shown here for half a minute; it is saved nowhere",
         layout=Layout(width="auto"),
     )
+
+    def hidden() -> None:
+        button.value = False
+
     def press(change: dict[str, Any]) -> None:
-        in_main_thread(lambda: reveal(shown, value.secret if change["new"] else ""))
+        in_main_thread(lambda: reveal(shown, value.secret if change["new"] else "", hidden))
 
     button.observe(press, names="value")
     kept = HTML(f"{escape(value.label)}: {card.code(value.secret)}")

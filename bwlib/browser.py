@@ -54,6 +54,7 @@ def with_page(
     hosts: tuple[str, ...] = (),
     profile: Path | None = None,
     size: tuple[int, int] = (1280, 900),
+    trusted_keys: tuple[str, ...] = (),
 ) -> T:
     """Open a browser, give `do` an empty page, close the browser, return what `do` returned.
 
@@ -61,7 +62,8 @@ def with_page(
     ANY_HOST for a page that a person named and whose hosts nobody knows beforehand.
     profile: a folder with a browser profile that a person has signed in with; it is used and not changed by us beyond
     what the browser itself keeps. Tabs that the profile brings back are a person's own: they ask whom they like.
-    size: the window, in CSS pixels.
+    size: the window, in CSS pixels. trusted_keys: public keys (SHA-256 of their SPKI, base64) that a certificate may
+    have without an authority that the browser knows; whoever names one has proven it.
     Runs in a thread of its own, because Playwright's plain interface refuses to work beside a notebook's event loop.
     Raises: BrowserMissing when there is no browser or it does not start; whatever `do` raises.
     """
@@ -73,7 +75,7 @@ def with_page(
 
     def work() -> None:
         try:
-            answer.append(_in_this_thread(do, hosts, profile, size))
+            answer.append(_in_this_thread(do, hosts, profile, size, trusted_keys))
         except BaseException as error:
             failure.append(error)
 
@@ -85,12 +87,18 @@ def with_page(
     return answer[0]
 
 
-def _in_this_thread(do: Callable[[Page], T], hosts: tuple[str, ...], profile: Path | None, size: tuple[int, int]) -> T:
+def _in_this_thread(
+    do: Callable[[Page], T],
+    hosts: tuple[str, ...],
+    profile: Path | None,
+    size: tuple[int, int],
+    trusted_keys: tuple[str, ...],
+) -> T:
     from playwright.sync_api import Error, sync_playwright
 
     with ExitStack() as stack:
         try:
-            page = _open_page(stack, stack.enter_context(sync_playwright()), profile, size)
+            page = _open_page(stack, stack.enter_context(sync_playwright()), profile, size, trusted_keys)
         except Error as error:
             first = str(error).strip().splitlines()[0]
             raise BrowserMissing("start the browser", first, "run bw-runbook doctor") from None
@@ -99,10 +107,13 @@ def _in_this_thread(do: Callable[[Page], T], hosts: tuple[str, ...], profile: Pa
         return do(page)
 
 
-def _open_page(stack: ExitStack, playwright: Playwright, profile: Path | None, size: tuple[int, int]) -> Page:
+def _open_page(
+    stack: ExitStack, playwright: Playwright, profile: Path | None, size: tuple[int, int], trusted_keys: tuple[str, ...]
+) -> Page:
+    pinned = [f"--ignore-certificate-errors-spki-list={','.join(trusted_keys)}"] if trusted_keys else []
     options: dict[str, Any] = {
         "executable_path": find_chromium(),
-        "args": list(FLAGS),
+        "args": [*FLAGS, *pinned],
         "chromium_sandbox": os.geteuid() != 0,  # Chromium's own sandbox does not work for root
     }
     window: Any = {"width": size[0], "height": size[1]}

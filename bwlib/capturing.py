@@ -1,7 +1,8 @@
 """The pictures of notebooks 10, 20 and 30: which page shows which object, and what it must say.
 
 How a picture is taken, and what stops one, is in `bwlib.record.screenshots`; whose pages they are, in the run's
-`Surroundings`. A plain Asterisk has no page: there the picture is of what changed in its configuration.
+`Surroundings`; a PBX's own pages are told by its adapter. A plain Asterisk has none: there the picture is of what
+changed in its configuration.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from bwlib.errors import SettingsError
+from bwlib.errors import PbxError, SettingsError
 from bwlib.guide import Run
+from bwlib.pbx.pages import HasPages
 from bwlib.record import config_diff, screenshots
 from bwlib.record.image_files import MAX_BYTES
 from bwlib.record.screenshots import Picture, Shot
@@ -101,7 +103,7 @@ def _of_dashboard(run: Run, wanted: Mapping[str, Any], address: str) -> list[Pic
 
 
 def _of_pbx(run: Run, trunk: Any, address: str) -> list[Picture]:
-    """Its own page where one is named, else what changed in its configuration."""
+    """The page that is named; else the PBX's own, where it has some, and what changed in its configuration."""
     kind = KINDS["trunk"]
     why_not = _why_none(run, trunk)
     if address and not why_not:
@@ -111,13 +113,51 @@ def _of_pbx(run: Run, trunk: Any, address: str) -> list[Picture]:
             run.record, [shot], notebook=run.notebook, hosts=(host,), profile=profile, settle_s=_SETTLE_S
         )
     title = "PBX configuration, before and after"
+    own = [] if why_not else _of_own_pages(run, trunk)
     made = None
     if not why_not:
         made = config_diff.picture_of(run.record, trunk.name, step="trunk", file=kind.file, title=title)
         why_not = "" if made else "the record holds no copy of the PBX's configuration"
     if made is None:
-        return screenshots.skip(run.record, [_no_shot("trunk", "configuration")], why_not, notebook=run.notebook)
-    return screenshots.capture(run.record, [made], notebook=run.notebook)
+        return own + screenshots.skip(run.record, [_no_shot("trunk", "configuration")], why_not, notebook=run.notebook)
+    return own + screenshots.capture(run.record, [made], notebook=run.notebook)
+
+
+def _of_own_pages(run: Run, trunk: Any) -> list[Picture]:
+    """The PBX's pages of trunk, route and extension, signed in to as the site file says; none where it has none."""
+    try:
+        pbx = run.on.pbx()
+        pages = pbx.pages(trunk) if isinstance(pbx, HasPages) else None
+    except PbxError as error:
+        shot = _no_shot("trunk", "in the PBX's own pages")
+        return screenshots.skip(run.record, [shot], error.came_back, notebook=run.notebook)
+    if pages is None:
+        return []
+    files: dict[str, int] = {}
+    shots = []
+    for screen in pages.screens:
+        files[screen.kind] = files.get(screen.kind, 0) + 1
+        shots.append(
+            Shot(
+                screen.kind,
+                f"30_pbx_{screen.kind}_{files[screen.kind]}.png",
+                f"{screen.title} in {pages.name}",
+                (screen.holds,),
+                url=screen.url,
+                tabs=screen.tabs,
+                cover=screen.cover,
+            )
+        )
+    return screenshots.capture(
+        run.record,
+        shots,
+        notebook=run.notebook,
+        hosts=pages.hosts,
+        sign_in=pages.sign_in,
+        sign_out=pages.sign_out,
+        settle_s=_SETTLE_S,
+        trusted_keys=pages.trusted_keys,
+    )
 
 
 def _why_none(run: Run, found: object) -> str:

@@ -33,7 +33,7 @@ def created_objects(run: Run, record: str | None = None) -> dict[str, list[Line]
 
 
 def updated_objects(run: Run, record: str | None = None) -> dict[str, list[Line]]:
-    """By step: the lines of what the runs changed without having created it; nobody restores that by itself."""
+    """By step: the lines of what the runs changed without having created it, and no undo put back since."""
     return _read(run, record)[1]
 
 
@@ -82,10 +82,17 @@ def _take_up(created: list[Line], updated: list[Line], step: str, line: Line, in
 
 
 def _take_back(created: list[Line], updated: list[Line], step: str, undo: Line) -> None:
-    if undo.get("action") not in ("removed", "unchanged"):
-        return
-    created[:] = [other for other in created if not _is_undone_by(other, undo)]
+    """What an undo removed is ours no more. What it put back as it was ("updated") is changed by us no more: if an
+    earlier run created it, it is still ours to remove, as it is now."""
     gone = {"object": undo.get("undone") or {}}
+    if undo.get("action") == "updated":
+        for other in created:
+            if _is_same(step, other, gone) and _on_one_pbx(other, undo):
+                other["as_left"] = undo["object"]
+    elif undo.get("action") in ("removed", "unchanged"):
+        created[:] = [other for other in created if not _is_undone_by(other, undo)]
+    else:
+        return
     updated[:] = [other for other in updated if not (_is_same(step, other, gone) and _on_one_pbx(other, undo))]
 
 

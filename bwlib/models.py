@@ -259,6 +259,28 @@ class PbxInfo:
 
 
 @dataclass(frozen=True)
+class Registration:
+    """A PBX's own registration elsewhere. name: its object's on the PBX. says: one line for people.
+
+    server: the host of its registrar, in lower case, "" where the PBX does not name one.
+    """
+
+    name: str
+    server: str
+    says: str
+
+    @classmethod
+    def read(cls, name: str, server: str, says: str) -> Registration:
+        """server: a SIP URI or a host, with or without a port and parameters."""
+        host = re.match(r"(?:sips?:)?(?:[^@/]*@)?(\[[^\]]*\]|[^:;?>\s]*)", server.strip())
+        return cls(name, host[1].lower() if host else "", says)
+
+    def is_of(self, trunk: Trunk) -> bool:
+        """Whether it is the trunk's own, by its object's name, or leads to the trunk's very server."""
+        return self.name in (trunk.name, f"{trunk.name}-registration") or self.server == trunk.server.lower()
+
+
+@dataclass(frozen=True)
 class SshLogin:
     """As whom to log in by ssh, and where. port None: what ssh's own configuration says, else 22.
 

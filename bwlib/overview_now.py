@@ -119,7 +119,8 @@ def _take(site: _Site, line: Line) -> None:
     when = _when(line)
     if step.startswith("undo "):
         step = step.removeprefix("undo ")
-        if status == "passed" and action in ("removed", "unchanged") and _is_same(site, step, line.get("undone")):
+        taken_back = action in ("removed", "updated", "unchanged")  # "updated": put back as it was before us
+        if status == "passed" and taken_back and _is_same(site, step, line.get("undone")):
             site.known[step] = Known("not proven", when=f"undone at {when}")
             site.changed = str(line.get("at")), TITLES.get(step, step)
         return

@@ -1,8 +1,9 @@
 """Undo: remove what this site's records say we created, newest first, confirming each before it goes.
 
 The record is evidence, not state. So every object is read first; what is not the same any more, what belonged to
-somebody before, and what Bandwidth does not let go is kept and reported. So is what a run changed without having
-created it: the record says what it was, a person decides. A secret that was replaced is in no record.
+somebody before, and what Bandwidth does not let go is kept and reported. What a run changed on the PBX without having
+created it gets its earlier settings back; what it changed at Bandwidth is kept: the record says what it was, a person
+decides. A secret that was replaced is in no record.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from bwlib.steps import pbx as pbx_steps
 from bwlib.steps.application import find_application, remove_application
 from bwlib.steps.compare import is_absent
 from bwlib.steps.inbound_sip_uri import read_back, remove_inbound_sip_uri
+from bwlib.steps.pbx_restore import restore_on_pbx
 from bwlib.steps.realm import find_realm, remove_realm
 from bwlib.steps.sip_credential import find_sip_credential, remove_sip_credential
 from bwlib.widgets.show import object_facts
@@ -48,7 +50,9 @@ def undo_site(run: Run, record: str | None = None, only: Collection[str] = tuple
     created, updated = created_objects(run, record), updated_objects(run, record)
     outcomes = [_undo_one(run, step, line) for step in NAMED_BY if step in only for line in reversed(created[step])]
     kept = [step for step in NAMED_BY if step in only]
-    outcomes += [_keep_one(run, step, lines) for step in kept for lines in _by_object(step, updated[step])]
+    for step in kept:
+        change_back = _restore_one if step in KINDS else _keep_one
+        outcomes += [change_back(run, step, lines) for lines in _by_object(step, updated[step])]
     if not outcomes:
         _say(run, Outcome("unchanged", "Undo", None, note="nothing to undo"))
     run.undo_planned = bool(outcomes) and not run.writes
@@ -177,6 +181,26 @@ def _by_object(step: str, lines: list[Line]) -> list[list[Line]]:
             key = line["object"].get("id") or line["object"].get(NAMED_BY[step], "")
             together.setdefault(key, []).append(line)
     return list(together.values())
+
+
+def _restore_one(run: Run, step: str, lines: list[Line]) -> Outcome[Any]:
+    """Give a thing on the PBX back what it was before our runs, which did not create it, changed it."""
+    rows = [row for line in lines for row in line["differences"]]
+
+    def restore(*, write: bool) -> Outcome[Any]:
+        name = named(step, lines[-1]["object"], NAMED_BY[step])
+        runs = dict.fromkeys(line["run"] for line in lines)
+        copies = [(_copy(run, one, "before"), _copy(run, one, "after")) for one in runs]
+        return restore_on_pbx(run.on.pbx(), KINDS[step], name, rows, copies, write=write)
+
+    return _do(run, step, lines[-1], lambda: restore(write=False), lambda: restore(write=True))
+
+
+def _copy(run: Run, record: str, when: str) -> dict[str, str]:
+    """The PBX's configuration as a record of ours holds it, secrets masked; empty when it holds none."""
+    folder = run.settings.runs_dir / record / "config" / when
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8", errors="replace") for path in files}
 
 
 def _keep_one(run: Run, step: str, lines: list[Line]) -> Outcome[Any]:

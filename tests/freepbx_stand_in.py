@@ -12,7 +12,7 @@ import json
 import secrets
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
@@ -79,6 +79,7 @@ class FreePbx:
     forgets: bool = False  # answers as ever, keeps nothing
     hang_up_on_save: bool = False  # carries it out, and the answer is lost
     sends_on_to: str = ""  # every page is somewhere else
+    on_apply: Callable[[FreePbx], None] | None = None  # what Apply Config does besides (freepbx_asterisk)
     # what a test may ask
     requests: list[str] = field(default_factory=list)
     posted: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
@@ -114,11 +115,14 @@ def draw(pbx: FreePbx, page: str, stored: dict[str, str] | None) -> str:
     done = False
     for one in fields:
         if one.name.startswith("codec["):
-            lines += [] if done else [_codec(codec, order if stored is not None else None) for codec in codecs]
+            if not done:
+                chosen = None if stored is None else order
+                lines += [_pane("pjscodecs", "ttech"), *(_codec(codec, chosen) for codec in codecs)]
             done = True
         elif one.kind == "select-one" and one.name.startswith("trunkpriority["):
             continue
         else:
+            lines += [_pane(*TABS[one.name])] if page == "trunks" and one.name in TABS else []
             lines.append(_control(pbx, page, one, stored))
     if page == "routing":
         used = (stored or {}).get("trunkpriority", "").split(",")
@@ -132,7 +136,33 @@ def draw(pbx: FreePbx, page: str, stored: dict[str, str] | None) -> str:
         rows = json.loads((stored or {}).get("dialpatterndata") or "[]")
         for at, row in enumerate([*rows, dict.fromkeys(PATTERN_PARTS, "")]):
             lines += [f'<input type="text" id="{part}_{at}" value="{row[part]}">' for part in PATTERN_PARTS]
-    return "\n".join([*lines, '<input type="submit" name="Submit" value="Submit" id="submit"></form>'])
+    submit = '<input type="submit" name="Submit" value="Submit" id="submit"></form>'
+    return "\n".join([*lines, *(["</div>", TAB_SCRIPT] if page == "trunks" else []), submit])
+
+
+def _pane(pane: str, tab: str) -> str:
+    """The trunk page's fields lie on tabs, and of those on `ttech` on tabs again; one pane is to be seen."""
+    before = "</div>" if pane != "tgeneral" else "".join(f'<a href="#{name}">{name}</a> ' for name in TAB_NAMES)
+    hidden = "" if pane == "tgeneral" else " hidden"
+    return f'{before}<div class="pane {tab}" id="pane-{pane}"{hidden}>'
+
+
+# The first field on each pane of the trunk page, the pane, and the tab that it is behind.
+TABS = {
+    "trunk_name": ("tgeneral", "tgeneral"),
+    "prepend_digit[]": ("tdialplan", "tdialplan"),
+    "username": ("pjsgeneral", "ttech"),
+    "dtmfmode": ("pjsadvanced", "ttech"),
+}
+TAB_NAMES = ("tgeneral", "tdialplan", "ttech", "pjsgeneral", "pjsadvanced", "pjscodecs")
+TAB_SCRIPT = """<script>
+for (const tab of document.querySelectorAll('a[href^="#"]')) tab.onclick = (event) => {
+    event.preventDefault();
+    const name = tab.hash.slice(1);
+    const chosen = document.getElementById('pane-' + name) || document.querySelector('.pane.' + name);
+    for (const pane of document.querySelectorAll('.pane')) pane.hidden = pane !== chosen;
+};
+</script>"""
 
 
 def _codec(one: Field, order: list[str] | None) -> str:
@@ -321,6 +351,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(json.dumps({"status": False, "message": "Reload failed", "code": 1}), 200, "text/json")
                 return
             self.pbx.reload_due = self.pbx.reload_sticks
+            if self.pbx.on_apply is not None:
+                self.pbx.on_apply(self.pbx)
             self.pbx.applied = json.loads(json.dumps([self.pbx.trunks, self.pbx.routes, self.pbx.extensions]))
             done = {"status": True, "message": "Successfully reloaded", "code": 0}
             self._send(json.dumps(done), 200, "text/json")

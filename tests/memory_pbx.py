@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from bwlib.errors import PbxUnreachable
-from bwlib.models import Extension, OutboundRoute, PbxInfo, Trunk
+from bwlib.models import Extension, OutboundRoute, PbxInfo, Registration, Trunk
 from bwlib.pbx import Kind as Word
 from bwlib.pbx import Owner
 
@@ -22,7 +22,7 @@ class MemoryPbx:
         self.down = False
         self.forgets: dict[str, Any] = {}
         self.deaf = False  # takes up nothing
-        self.registered: list[str] = []
+        self.registered: list[Registration] = []
         self.place = "/memory"
         self.refusal: Exception | None = None  # what it has against anything put
 
@@ -96,7 +96,7 @@ class MemoryPbx:
         if not self.deaf:
             self.running = dict(self.written)
 
-    def registrations(self) -> list[str]:
+    def registrations(self) -> list[Registration]:
         self._note("registrations")
         return self.registered
 

@@ -22,6 +22,7 @@ from bwlib.bandwidth.client import Client
 from bwlib.drift import Checked, check_record
 from bwlib.errors import RecordError, SettingsError
 from bwlib.guide import Run
+from bwlib.models import Registration
 from bwlib.record.cited import citation
 from bwlib.record.journal import read_lines
 from bwlib.record.manifest import manifest_faults
@@ -228,7 +229,8 @@ def test_what_the_pbx_has_no_more_is_gone(site: Site, kind: str) -> None:
 
 def test_a_registration_switched_on_is_named_once(site: Site) -> None:
     site.on_pbx("trunk", registration=True)
-    site.pbx.registered = [f"{site.fact('trunk')['name']} sip:{site.fact('realm')['fqdn']} Registered"]
+    name, server = site.fact("trunk")["name"], site.fact("realm")["fqdn"]
+    site.pbx.registered = [Registration.read(name, f"sip:{server}", f"{name} sip:{server} Registered")]
     assert list(site.named()) == ["no_registration"]
 
 

@@ -10,7 +10,7 @@ from memory_pbx import MemoryPbx
 from pydantic import SecretStr
 
 from bwlib.errors import NotAsExpected, PbxRefused, PbxUnreachable
-from bwlib.models import Difference, Extension, OutboundRoute, Realm, SipCredential, Trunk
+from bwlib.models import Difference, Extension, OutboundRoute, Realm, Registration, SipCredential, Trunk
 from bwlib.pbx import Pbx
 from bwlib.steps.pbx import (
     EXTENSION,
@@ -189,17 +189,40 @@ def test_what_the_running_pbx_did_not_take_up_is_no_success(
 # ---------------------------------------------------------------- registration
 
 
-@pytest.mark.parametrize("line", [f"sip:pbx@{REALM.fqdn} Registered", "bandwidth Rejected"])
-def test_a_registration_at_the_realm_is_not_as_the_guide_wants(pbx: MemoryPbx, line: str) -> None:
-    pbx.registered = ["other-provider.example.com Registered", line]
+@pytest.mark.parametrize(
+    ("name", "server"),
+    [
+        ("theirs", f"sip:pbx@{REALM.fqdn}:5072;transport=udp"),
+        ("theirs", REALM.fqdn.upper()),
+        ("bandwidth", "sip:elsewhere.example.com"),
+        ("bandwidth-registration", "sip:elsewhere.example.com"),
+    ],
+)
+def test_a_registration_at_the_realm_is_not_as_the_guide_wants(pbx: MemoryPbx, name: str, server: str) -> None:
+    theirs = Registration.read("other-provider", "sip:other-provider.example.com", "other-provider Registered")
+    pbx.registered = [theirs, Registration.read(name, server, f"{name} {server} Rejected")]
     with pytest.raises(NotAsExpected) as caught:
         check_no_registration(pbx, a_trunk())
-    assert line in caught.value.came_back
+    assert f"{name} {server} Rejected" in caught.value.came_back
     assert "other-provider" not in caught.value.came_back
 
 
-def test_registrations_elsewhere_are_the_persons_own(pbx: MemoryPbx) -> None:
-    pbx.registered = ["other-provider.example.com Registered"]
+@pytest.mark.parametrize(
+    ("name", "server"),
+    [
+        ("other-provider", "sip:other-provider.example.com"),
+        ("bandwidth-old", "sip:other-provider.example.com"),
+        ("my-bandwidth", "sip:bandwidth.example.com"),
+        ("other", f"sip:x.{REALM.fqdn}"),
+        ("other", f"sip:{REALM.fqdn}.example.com"),
+        ("other", f"sip:{REALM.fqdn}@other-provider.example.com"),
+        ("other", "sip:[2001:db8::1]:5060"),
+    ],
+)
+def test_registrations_elsewhere_are_the_persons_own_however_they_are_called(
+    pbx: MemoryPbx, name: str, server: str
+) -> None:
+    pbx.registered = [Registration.read(name, server, f"{name} {server} Registered")]
     check_no_registration(pbx, a_trunk())
 
 

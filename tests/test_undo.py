@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from sandbox_world import World
 
 from bwlib.bandwidth.client import Client
-from bwlib.errors import PbxUnreachable, RecordError, SettingsError
+from bwlib.errors import PbxRefused, PbxUnreachable, RecordError, SettingsError
 from bwlib.guide import Run
 from bwlib.models import Extension, Outcome
 from bwlib.record.cited import citation
@@ -317,17 +317,44 @@ def changed(record: RunRecord, step: str, thing: dict[str, str], **fields: tuple
 SAME = {"number": "101", "route": "r"}
 
 
-def test_what_a_run_changed_is_kept_with_what_it_was_before_and_what_it_is_now(runs: Path, pbx: MemoryPbx) -> None:
+def test_what_a_run_changed_gets_its_earlier_settings_back_and_a_secret_is_said_to_be_lost(
+    runs: Path, pbx: MemoryPbx
+) -> None:
     first, second = start_run(runs, Redactor()), start_run(runs, Redactor())
     changed(first, "extension", SAME, display_name=("Front desk", "The boss"))
-    changed(second, "extension", SAME, display_name=("The boss", "Nobody"), secret=("differs", "as referred to"))
-    for writes in (True, True, False):  # an undo again says the same
+    changed(second, "extension", SAME, display_name=("The boss", "not set"), secret=("differs", "as referred to"))
+    lost = "its secret was replaced and cannot be restored: no record holds a secret"
+    [plan] = undo_site(FakeRun(runs, pbx, writes=False))
+    assert (plan.action, plan.note) == ("planned", f"would be put back as it was before; {lost}")
+    assert [vars(row) for row in plan.differences] == [
+        {"field": "display_name", "found": "not set", "wanted": "Front desk"}
+    ]
+    assert pbx.wrote == []
+    [outcome] = undo_site(FakeRun(runs, pbx))
+    assert (outcome.action, outcome.title) == ("updated", "Undo extension 101")
+    assert outcome.note == f"put back as it was before; {lost}"
+    assert pbx.running["extension", "101"] == Extension("101", SecretStr("correct-horse"), "r", "Front desk")
+    assert undo_site(FakeRun(runs, pbx)) == [], "taken back: a second undo has nothing to do"
+
+
+def test_what_a_person_changed_since_is_kept_and_told_every_time(runs: Path, pbx: MemoryPbx) -> None:
+    changed(start_run(runs, Redactor()), "extension", SAME, display_name=("Front desk", "The boss"))
+    for writes in (True, False, True):
         [outcome] = undo_site(FakeRun(runs, pbx, writes=writes))
-        assert (outcome.action, outcome.title) == ("kept", "Undo extension 101")
-        assert outcome.note == (
-            "it was there before us; display_name was Front desk, is not set; not put back; "
-            "its secret was replaced and cannot be restored: no record holds a secret"
+        assert (outcome.action, outcome.note) == (
+            "kept",
+            "it was there before us; display_name was changed since: it is not set",
         )
+    assert pbx.wrote == []
+
+
+def test_what_the_pbx_does_not_let_us_put_back_is_kept_with_its_reason(runs: Path, pbx: MemoryPbx) -> None:
+    changed(start_run(runs, Redactor()), "extension", SAME, display_name=("Front desk", "not set"))
+    pbx.refusal = PbxRefused("write it", "it is another site's by now", "leave it")
+    for writes in (True, False):
+        [outcome] = undo_site(FakeRun(runs, pbx, writes=writes))
+        assert outcome.action == "kept"
+        assert outcome.note == "it was there before us; not put back: it is another site's by now"
     assert pbx.wrote == []
 
 
@@ -337,13 +364,14 @@ def test_what_was_changed_and_is_as_it_was_says_so(runs: Path, pbx: MemoryPbx) -
     assert outcome.note == "it was there before us; it is as it was"
 
 
-def test_what_an_earlier_run_created_and_this_one_changed_is_kept_when_only_this_one_is_undone(
+def test_what_an_earlier_run_created_and_this_one_changed_is_put_back_and_is_still_ours_to_remove(
     runs: Path, pbx: MemoryPbx
 ) -> None:
-    made(start_run(runs, Redactor()), "extension", number="101")
+    made(start_run(runs, Redactor()), "extension", number="101", display_name="Front desk")
     second = start_run(runs, Redactor())
     changed(second, "extension", SAME, display_name=("Front desk", "not set"))
-    assert [outcome.action for outcome in undo_site(FakeRun(runs, pbx), second.folder.name)] == ["kept"]
+    assert [outcome.action for outcome in undo_site(FakeRun(runs, pbx), second.folder.name)] == ["updated"]
+    assert pbx.running["extension", "101"].display_name == "Front desk"
     assert [outcome.action for outcome in undo_site(FakeRun(runs, pbx))] == ["removed"]
     assert undo_site(FakeRun(runs, pbx)) == []
 

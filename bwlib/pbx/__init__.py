@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol, runtime_checkable
 
-from bwlib.models import Extension, OutboundRoute, PbxInfo, Trunk
+from bwlib.models import Difference, Extension, OutboundRoute, PbxInfo, Registration, Trunk
 
 Kind = Literal["trunk", "route", "extension"]
 Owner = Literal["ours", "other"]
+# A run's snapshots of the PBX, before it and after it: file name -> text.
+Copies = tuple[Mapping[str, str], Mapping[str, str]]
 
 
 class Pbx(Protocol):
@@ -63,11 +65,24 @@ class Pbx(Protocol):
     def apply(self) -> None:
         """Put what was written in force. Raises PbxRefused when the PBX did not take it up as written."""
 
-    def registrations(self) -> list[str]:
-        """The PBX's own registrations elsewhere, one line each. A trunk of ours has none."""
+    def registrations(self) -> list[Registration]:
+        """The PBX's own registrations elsewhere. A trunk of ours has none."""
 
     def snapshot(self) -> dict[str, str]:
         """File name -> text of the configuration, secrets masked: for the record, before and after."""
 
     def settings_sheet(self, trunk: Trunk, route: OutboundRoute, extension: Extension) -> str:
         """What to type by hand to get the same. Holds no secret: it says where each one is kept."""
+
+
+@runtime_checkable
+class PutsBack(Protocol):
+    """A PBX that can put an object back from its own snapshots, more exactly than our settings can say it."""
+
+    def put_back(
+        self, kind: Kind, name: str, copies: Sequence[Copies], *, write: bool
+    ) -> tuple[tuple[Difference, ...], list[str]] | None:
+        """(what it changes, a sentence for each field that stays); None when no copy holds the object.
+
+        In force after `apply`. copies: oldest first. write False: only look.
+        """

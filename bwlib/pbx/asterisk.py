@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bwlib.errors import PbxRefused
-from bwlib.models import Extension, Finding, OutboundRoute, PbxInfo, Trunk
+from bwlib.models import Extension, Finding, OutboundRoute, PbxInfo, Registration, Trunk
 from bwlib.pbx import Kind, Owner, asterisk_text, by_hand, checks
 from bwlib.pbx.ami import Ami, Tunnel
 from bwlib.pbx.asterisk_files import Files, LocalFiles, OwnFiles
@@ -200,16 +200,17 @@ class AsteriskPbx:
                 'read Asterisk\'s own log for the reason (such as "Could not create an object"), then apply again',
             )
 
-    def registrations(self) -> list[str]:
+    def registrations(self) -> list[Registration]:
         """name, registrar and state of each outbound registration of this Asterisk."""
         with self._ami() as ami:
             events = ami.action("PJSIPShowRegistrationsOutbound").events
         found = [event for event in events if event.get("Event") == "OutboundRegistrationDetail"]
-        return [f"{e.get('ObjectName', '')} {e.get('ServerUri', '')} {e.get('Status', '')}" for e in found]
+        told = [tuple(event.get(key, "") for key in ("ObjectName", "ServerUri", "Status")) for event in found]
+        return [Registration.read(name, server, f"{name} {server} {status}") for name, server, status in told]
 
     def findings(self, trunk: Trunk, route: OutboundRoute, extension: Extension) -> list[Finding]:
         """The trap of a trunk written by hand: many examples on the web register, and the guide's trunk does not."""
-        found = [line for line in self.registrations() if trunk.server in line or trunk.name in line]
+        found = [one.says for one in self.registrations() if one.is_of(trunk)]
         if not found:
             return []
         fix = (

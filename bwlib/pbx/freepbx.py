@@ -12,14 +12,14 @@ trunk, same secret), and left alone otherwise. So it is never taken away again b
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import SecretStr
 
 from bwlib.errors import PbxRefused
-from bwlib.models import Extension, Finding, OutboundRoute, PbxInfo, Trunk
-from bwlib.pbx import Kind, Owner, by_hand, checks
+from bwlib.models import Difference, Extension, Finding, OutboundRoute, PbxInfo, Registration, Trunk
+from bwlib.pbx import Copies, Kind, Owner, by_hand, checks
 from bwlib.pbx.freepbx_driver import Driver, Thing
 from bwlib.pbx.freepbx_fields import (
     destination_of,
@@ -34,7 +34,9 @@ from bwlib.pbx.freepbx_fields import (
     trunk_fields,
     trunk_from,
 )
+from bwlib.pbx.freepbx_restore import file_of, had_inbound_route, to_put_back
 from bwlib.pbx.freepbx_writer import Wanted, Writer
+from bwlib.pbx.pages import PbxPages
 
 _LISTED: tuple[Thing, ...] = ("trunk", "route", "did")
 # What the lists show to the record: no phone's owner, no secret.
@@ -179,7 +181,7 @@ class FreepbxPbx:
                 )
             self._writer.applied()
 
-    def registrations(self) -> list[str]:
+    def registrations(self) -> list[Registration]:
         """The running Asterisk's, or, where only the pages can be seen, the trunks that are told to register.
 
         Raises: PbxRefused while a change waits for Apply Config: the pages then do not say what is in force.
@@ -194,7 +196,8 @@ class FreepbxPbx:
                 if row.get("tech", "").lower() == "pjsip" and row.get("disabled") != "on":
                     said = driver.fields("trunk", row["key"])
                     if said.get("registration", "send") == "send":
-                        found.append(f"{row['name']} {said.get('sip_server', '')} (Registration: Send)")
+                        name, server = row["name"], said.get("sip_server", "")
+                        found.append(Registration.read(name, server, f"{name} {server} (Registration: Send)"))
             return found
 
     def snapshot(self) -> dict[str, str]:
@@ -203,17 +206,55 @@ class FreepbxPbx:
         with self._driver as driver:
             for listed in _LISTED:
                 rows = driver.rows(listed)
-                files[f"{listed}s"] = [{n: row[n] for n in _SHOWN if n in row} for row in rows]
+                files[f"freepbx/{listed}s.json"] = [{n: row[n] for n in _SHOWN if n in row} for row in rows]
             for thing, name in self._names.items():
                 for row in driver.rows(thing):
                     if row["name"] == name:
-                        files[f"{thing}_{name}_{row['key']}"] = masked(driver.fields(thing, row["key"]))
-            files["sip_settings"] = driver.sip_settings()
-        return {f"freepbx/{name}.json": json.dumps(what, indent=1) + "\n" for name, what in files.items()}
+                        page = file_of(thing, name, row["key"])
+                        files[page] = masked(driver.fields(thing, row["key"]))
+            files["freepbx/sip_settings.json"] = driver.sip_settings()
+        return {name: json.dumps(what, indent=1) + "\n" for name, what in files.items()}
 
     def settings_sheet(self, trunk: Trunk, route: OutboundRoute, extension: Extension) -> str:
         """FreePBX's own pages and field names, with these values."""
         return by_hand.settings_sheet("freepbx", trunk, route, extension)
+
+    def pages(self, trunk: Trunk) -> PbxPages | None:
+        """FreePBX's own pages of trunk, outbound route and extension; None over the shell."""
+        from bwlib.pbx import freepbx_screens
+
+        gui = self._driver.gui()
+        if gui is None:
+            return None
+        with self._driver as driver:
+            return freepbx_screens.pages(driver, gui, trunk, self._names)
+
+    def put_back(
+        self, kind: Kind, name: str, copies: Sequence[Copies], *, write: bool
+    ) -> tuple[tuple[Difference, ...], list[str]] | None:
+        """The page's own fields as they were before the runs whose copies these are; never a secret.
+
+        An inbound route that one of these runs made goes with the trunk. Raises: PbxRefused when it is another site's.
+        """
+        checks.check_name(kind, name)
+        with self._driver as driver:
+            row = self._writer.row(kind, name)
+            if row is None:
+                return None
+            told = to_put_back(copies, file_of(kind, name, row["key"]), driver.fields(kind, row["key"]))
+            if told is None:
+                return None
+            fields, changes, stays = told
+            ours = self._writer.inbound_of_ours() if kind == "trunk" else []
+            if ours and had_inbound_route(copies, self._writer.mark):
+                ours = []
+            changes += tuple(Difference(f"inbound route {key}", "there", "none") for key in ours)
+            self._writer.refuse_anothers(kind, row)
+            if write and fields:
+                self._writer.save(kind, name, row, fields)
+            if write and ours:
+                self._writer.put_inbound(None)
+            return changes, stays
 
     def findings(self, trunk: Trunk, route: OutboundRoute, extension: Extension) -> list[Finding]:
         """The traps of FreePBX that this one is in, each with its evidence and its fix. Reads only."""

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol
 
+from pydantic import SecretStr
+
 from bwlib.errors import PbxUnreachable
+from bwlib.models import Registration
 from bwlib.pbx.freepbx_fields import Fields
 from bwlib.pbx.freepbx_forms import PageFacts
 
 # did: an inbound route (its number and its caller's number are its key, "101/").
 Thing = Literal["trunk", "route", "extension", "did"]
+
+
+@dataclass(frozen=True)
+class Gui:
+    """How a browser gets in: the GUI's URL without /admin, an administrator, and the authority to trust ("": usual)."""
+
+    url: str
+    user: str
+    password: SecretStr
+    ca_file: str = ""
 
 
 class NoAnswer(PbxUnreachable):
@@ -33,6 +47,9 @@ class Driver(Protocol):
 
     def place(self) -> Mapping[str, str]:
         """What tells this FreePBX from others."""
+
+    def gui(self) -> Gui | None:
+        """How a browser gets in; None where only a shell is known."""
 
     def rows(self, thing: Thing) -> list[Fields]:
         """All of a kind, each with its `key` and `name`, and what FreePBX's own list says."""
@@ -58,5 +75,5 @@ class Driver(Protocol):
     def sip_settings(self) -> Fields:
         """externip and allowanon, as the SIP settings have them; empty where they cannot be read."""
 
-    def registrations(self) -> list[str] | None:
+    def registrations(self) -> list[Registration] | None:
         """The running Asterisk's outbound registrations, None where the driver cannot see it."""

@@ -18,7 +18,8 @@ import httpx
 from pydantic import SecretStr
 
 from bwlib.errors import PbxRefused, PbxUnreachable, SettingsError
-from bwlib.pbx.freepbx_driver import NoAnswer, Thing
+from bwlib.models import Registration
+from bwlib.pbx.freepbx_driver import Gui, NoAnswer, Thing
 from bwlib.pbx.freepbx_fields import Fields
 from bwlib.pbx.freepbx_forms import Form, PageFacts, facts_of, form_with, is_sign_in
 from bwlib.pbx.freepbx_pages import PAGES, fields_of, filled_in, on_page, row_of
@@ -95,6 +96,10 @@ class HttpDriver:
         """The GUI's URL."""
         return {"freepbx": self._url}
 
+    def gui(self) -> Gui:
+        """With the user and password that this driver signs in with."""
+        return Gui(self._url, *self._login, self._ca_file)
+
     # ---------------------------------------------------------------- the driver
 
     def rows(self, thing: Thing) -> list[Fields]:
@@ -147,7 +152,7 @@ class HttpDriver:
         form = form_with(self._page("read the SIP settings", {"display": "sipsettings"}), ("externip",))
         return {name: form.value(name) for name in ("externip", "allowanon")} if form else {}
 
-    def registrations(self) -> list[str] | None:
+    def registrations(self) -> list[Registration] | None:
         """The pages do not show the running Asterisk."""
         return None
 

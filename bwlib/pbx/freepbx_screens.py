@@ -5,16 +5,23 @@ Pictures are for people; nothing is read from them. FreePBX shows a trunk's secr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+import hashlib
+import socket
+import ssl
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from bwlib.errors import PbxRefused
-from bwlib.models import Extension, OutboundRoute, Trunk
-from bwlib.pbx.freepbx_driver import Driver, Thing
+from bwlib.errors import PbxRefused, PbxUnreachable
+from bwlib.models import Trunk
+from bwlib.pbx import Kind
+from bwlib.pbx.freepbx_driver import Driver, Gui, Thing
 from bwlib.pbx.freepbx_fields import SECRET_FIELDS
 from bwlib.pbx.freepbx_pages import PAGES, on_page
+from bwlib.pbx.pages import PbxPages, Screen
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -23,36 +30,35 @@ if TYPE_CHECKING:
 COVERED = tuple(f"[name='{name}']" for name in sorted(SECRET_FIELDS - {"password"}))
 # A fresh sign-in page has tiles, and behind the administrator's a dialog whose button's id is there twice.
 _TILE, _BUTTON = "#login_admin", ".ui-dialog-buttonset button"
+_PJSIP_TAB = ('a[href="#ttech"]', 'a[href="#pjsgeneral"]')
 
 
-@dataclass(frozen=True)
-class Screen:
-    """One page: its title for people, its address, and the field of the form whose value must be `value` on it.
-
-    tabs: what to click, in this order, for what is behind tabs. cover: selectors of what must not be in a picture.
-    """
-
-    title: str
-    url: str
-    field: str
-    value: str
-    tabs: tuple[str, ...] = ()
-    cover: tuple[str, ...] = COVERED
-
-
-def screens(driver: Driver, url: str, trunk: Trunk, route: OutboundRoute, extension: Extension) -> list[Screen]:
-    """The pages of those that are there. url: the GUI's, as HttpDriver has it. The driver must be entered."""
-    found: list[Screen] = []
-    shown: tuple[tuple[Thing, str, str, str, tuple[str, ...]], ...] = (
-        ("trunk", trunk.name, "Trunk: General", "trunk_name", ()),
-        ("trunk", trunk.name, "Trunk: pjsip Settings", "sip_server", ('a[href="#ttech"]', 'a[href="#pjsgeneral"]')),
-        ("route", route.name, "Outbound route", "routename", ()),
-        ("extension", extension.number, "Extension", "extension", ()),
+def pages(driver: Driver, gui: Gui, trunk: Trunk, names: Mapping[Thing, str]) -> PbxPages:
+    """The pages of trunk, outbound route and extension that are there, by these names. The driver must be entered."""
+    host = urlsplit(gui.url).hostname or ""
+    return PbxPages(
+        "FreePBX",
+        (host,),
+        lambda page: sign_in(page, gui.url, gui.user, gui.password),
+        lambda page: sign_out(page, gui.url),
+        tuple(screens(driver, gui.url, trunk, names)),
+        (trusted_key(gui),) if gui.ca_file and gui.url.startswith("https:") else (),
     )
-    for thing, name, title, field, tabs in shown:
-        value = trunk.server if field == "sip_server" else name
-        found += [Screen(title, address, field, value, tabs) for address in _addresses(driver, url, thing, name)]
-    return found
+
+
+def screens(driver: Driver, url: str, trunk: Trunk, names: Mapping[Thing, str]) -> list[Screen]:
+    """The pages of those that are there. url: the GUI's, as HttpDriver has it. The driver must be entered."""
+    shown: tuple[tuple[Kind, str, str, str, tuple[str, ...]], ...] = (
+        ("trunk", trunk.name, "Trunk: General", trunk.name, ()),
+        ("trunk", trunk.name, "Trunk: pjsip Settings", trunk.server, _PJSIP_TAB),
+        ("route", names["route"], "Outbound route", names["route"], ()),
+        ("extension", names["extension"], "Extension", names["extension"], ()),
+    )
+    return [
+        Screen(kind, title, address, holds, tabs, COVERED)
+        for kind, name, title, holds, tabs in shown
+        for address in _addresses(driver, url, kind, name)
+    ]
 
 
 def _addresses(driver: Driver, url: str, thing: Thing, name: str) -> list[str]:
@@ -80,3 +86,35 @@ def sign_in(page: Page, url: str, user: str, password: SecretStr) -> None:
             "it asks for user and password again",
             "correct pbx.user and pbx.password in the site file",
         )
+
+
+def sign_out(page: Page, url: str) -> None:
+    """End the browser's session: FreePBX keeps one for 30 days."""
+    page.goto(f"{url}/admin/config.php?logout=true")
+
+
+def trusted_key(gui: Gui) -> str:
+    """The public key (SHA-256 of its SPKI, base64) of a GUI whose certificate is proven by pbx.ca_file.
+
+    A browser knows no authority of the PBX's own; it is told this one key, and trusts no other for that.
+    Raises: PbxUnreachable when nobody answers, or with another certificate.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    parts = urlsplit(gui.url)
+    try:
+        context = ssl.create_default_context(cafile=gui.ca_file)
+        with (
+            socket.create_connection((parts.hostname, parts.port or 443), timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname=parts.hostname) as secured,
+        ):
+            shown = secured.getpeercert(binary_form=True) or b""
+    except OSError as error:
+        raise PbxUnreachable(
+            f"take pictures of FreePBX at {gui.url}", str(error)[:200], "check pbx.url and pbx.ca_file"
+        ) from None
+    key = x509.load_der_x509_certificate(shown).public_key()
+    return base64.b64encode(
+        hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    ).decode()

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from bwlib.errors import PbxRefused, PbxUnreachable, SettingsError
+from bwlib.models import Registration
 from bwlib.pbx.freepbx_driver import NoAnswer, Thing
 from bwlib.pbx.freepbx_fields import SECRET_FIELDS, Fields
 from bwlib.pbx.freepbx_forms import PageFacts
@@ -106,13 +107,18 @@ class ShellDriver:
         """As the SIP settings have them."""
         return {name: str(value) for name, value in self._call("sip_settings").items()}
 
-    def registrations(self) -> list[str] | None:
+    def gui(self) -> None:
+        """The shell knows no administrator of the GUI."""
+        return
+
+    def registrations(self) -> list[Registration] | None:
         """From the running Asterisk. Raises PbxRefused when it cannot be asked."""
         attempted = "ask Asterisk for its outbound registrations"
         done = self._run(attempted, ["asterisk", "-rx", "pjsip show registrations"])
         if done.returncode != 0:
             raise PbxRefused(attempted, _end_of(done.stderr or done.stdout), "look whether Asterisk runs there")
-        return [" ".join(line.split()) for line in done.stdout.splitlines() if re.match(r"\s+[^<\s]\S*/sips?:", line)]
+        found = [re.match(r"\s+([^<\s/][^\s/]*)/(sips?:\S+)", line) for line in done.stdout.splitlines()]
+        return [Registration.read(one[1], one[2], " ".join(one.string.split())) for one in found if one]
 
     # ---------------------------------------------------------------- how
 

@@ -202,6 +202,19 @@ class Writer:
                 "delete it in the GUI and read what it says",
             )
 
+    def refuse_anothers(self, kind: Kind, row: Fields) -> None:
+        """Raise PbxRefused when it carries another site's mark, or when somebody else's change waits."""
+        attempted = f"put the {kind} {row['name']} back in FreePBX"
+        mark = mark_in(self._driver.fields(kind, row["key"]).get(MARK_FIELDS[kind], ""))
+        if mark not in ("", self.mark):
+            raise PbxRefused(attempted, f"it is another site's by now ({mark})", "leave it, or put it back by hand")
+        self.refuse_others_pending(attempted)
+
+    def inbound_of_ours(self) -> list[str]:
+        """The inbound routes that carry this site's mark, by their keys."""
+        rows = self._driver.rows("did")
+        return [row["key"] for row in rows if mark_in(row.get("description", "")) == self.mark]
+
     def put_inbound(self, number: str | None) -> None:
         """The inbound route to this extension, ours for others away; another's that leads there already serves."""
         there = None

@@ -139,14 +139,20 @@ def _drifted(looked_again: Sequence[Attempt]) -> tuple[str, tuple[str, ...]]:
 
 
 def _undone(undone: Sequence[Attempt]) -> tuple[str, tuple[str, ...]]:
-    by = {action: [one for one in undone if one.action == action] for action in ("removed", "unchanged", "kept")}
-    planned = sum(one.action == "planned" for one in undone)
+    by = {
+        action: [one for one in undone if one.action == action]
+        for action in ("removed", "updated", "unchanged", "kept")
+    }
+    planned = [one for one in undone if one.action == "planned"]
     if planned:
-        return f"Planned only: {counted(planned, 'object')} would be removed; nothing was.", ()
+        restored = sum(bool(one.differences) for one in planned)  # what is removed has none
+        also = f", {counted(restored, 'object')} would be put back as before" if restored else ""
+        return f"Planned only: {counted(len(planned) - restored, 'object')} would be removed{also}; nothing was.", ()
     lines = [f"{sentence(one.title)} Kept: {sentence(one.note)}" for one in by["kept"]]
     gone = f", {len(by['unchanged'])} were gone already" if by["unchanged"] else ""
     kept = f", {counted(len(by['kept']), 'object')} kept" if by["kept"] else ", nothing kept back"
-    return f"Undone: {counted(len(by['removed']), 'object')} removed{gone}{kept}.", tuple(lines)
+    back = f", {counted(len(by['updated']), 'object')} put back as before" if by["updated"] else ""
+    return f"Undone: {counted(len(by['removed']), 'object')} removed{back}{gone}{kept}.", tuple(lines)
 
 
 def _planned(run: RunFacts) -> tuple[str, tuple[str, ...]]:

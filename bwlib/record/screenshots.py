@@ -72,6 +72,14 @@ _SEEN = """() => {
     walk(document);
     return seen;
 }"""
+# A field's value is in its property and in its attribute, a textarea's in its text.
+_EMPTY = """(selector) => {
+    for (const field of document.querySelectorAll(selector)) {
+        field.textContent = '';
+        field.removeAttribute('value');
+        field.value = '';
+    }
+}"""
 _FULL_HEIGHT = "() => Math.max(document.documentElement.scrollHeight, document.body ? document.body.scrollHeight : 0)"
 
 
@@ -80,7 +88,8 @@ class Shot:
     """One picture to take, of the page at `url` or of a page made of `html`.
 
     step: whose it is, as the journal calls it. file: its name in screenshots/. title: its caption. must_hold: the names
-    that the page must show, each as a whole word. page: what it is of, "" for the path of `url`.
+    that the page must show, each as a whole word. page: what it is of, "" for the path of `url`. tabs: what to click
+    first, in this order. cover: selectors of fields whose values nobody may see: they are emptied, and covered.
     """
 
     step: str
@@ -90,6 +99,8 @@ class Shot:
     url: str = ""
     html: str = field(default="", repr=False)
     page: str = ""
+    tabs: tuple[str, ...] = ()
+    cover: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if "" in self.must_hold:
@@ -119,30 +130,33 @@ def capture(
     notebook: str,
     hosts: tuple[str, ...] = (),
     sign_in: Callable[[Page], None] | None = None,
+    sign_out: Callable[[Page], None] | None = None,
     profile: Path | None = None,
     settle_s: float = 0.0,
+    trusted_keys: tuple[str, ...] = (),
 ) -> list[Picture]:
     """Take pictures, all with one start of the browser, and write down what became of each.
 
-    hosts, profile: as for `with_page`. sign_in(page): once, before the first picture; nothing is taken meanwhile.
-    settle_s: how long a page may go on building itself before what it does not hold counts as missing.
-    Never fails for a page, a browser or the lack of one: that is in the answer and in the journal.
+    hosts, profile, trusted_keys: as for `with_page`. sign_in(page), sign_out(page): once, before the first and after
+    the last. settle_s: how long a page may go on building itself before what it does not hold counts as missing.
+    A page, a browser or the lack of one is no failure: it is in the answer and in the journal.
     Raises: RecordError when the record cannot be written.
     """
     taken: list[Picture] = []
-    status = reason = ""
-    started = time.monotonic()
+    status, reason, started = "", "", time.monotonic()
 
     def visit(page: Page) -> None:
         nonlocal started
-        if sign_in is not None:
+        if sign_in:
             sign_in(page)
         for shot in shots:
             taken.append(_take(page, shot, record.redactor, settle_s, started))
             started = time.monotonic()
+        if sign_out:
+            sign_out(page)
 
     try:
-        with_page(visit, hosts=hosts, profile=profile, size=(WIDTH, HEIGHT))
+        with_page(visit, hosts=hosts, profile=profile, size=(WIDTH, HEIGHT), trusted_keys=trusted_keys)
     except BrowserMissing as error:
         status, reason = "skipped", error.came_back
     except Exception as error:
@@ -202,18 +216,23 @@ def _draw(page: Page, shot: Shot, redactor: Redactor, settle_s: float) -> tuple[
             raise _NoPicture(f"the page {_path(page)} answered with HTTP status {answer.status}")
     else:
         page.set_content(shot.html)
+    for tab in shot.tabs:
+        page.locator(tab).first.click()
     patience = time.monotonic() + settle_s
     while lacking(_read(page).shown, shot.must_hold) and time.monotonic() < patience:
         page.wait_for_timeout(_LOOK_AGAIN_MS)
+    for frame in page.frames if shot.cover else ():
+        frame.evaluate(_EMPTY, ", ".join(shot.cover))
     _check(page, shot, redactor)
-    png, note = _photograph(page)
+    png, note = _photograph(page, shot.cover)
     _check(page, shot, redactor)  # a page may change under the camera
     return cleaned(png)[1], note
 
 
-def _photograph(page: Page) -> tuple[bytes, str]:
+def _photograph(page: Page, cover: tuple[str, ...]) -> tuple[bytes, str]:
     height = int(page.evaluate(_FULL_HEIGHT))
-    covers = [cover for frame in page.frames for cover in _covers(frame)]
+    covers = [one for frame in page.frames for one in _covers(frame)]
+    covers += [frame.locator(", ".join(cover)).filter(visible=True) for frame in page.frames if cover]
     clip: Any = {"x": 0, "y": 0, "width": WIDTH, "height": HIGHEST} if height > HIGHEST else None
     png = page.screenshot(full_page=True, clip=clip, mask=covers, mask_color=_COVER, animations="disabled")
     return png, f"the upper {HIGHEST} of {height} pixels: the page goes on below" if clip else ""

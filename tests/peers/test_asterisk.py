@@ -133,7 +133,10 @@ def test_a_trunk_does_not_register_unless_told_to(pbx: Pbx) -> None:
     assert pbx.registrations() == []
     pbx.put_trunk(replace(TRUNK, registration=True))
     pbx.apply()
-    assert [line.split()[:2] for line in pbx.registrations()] == [["bandwidth-registration", f"sip:{REALM}"]]
+    [found] = pbx.registrations()
+    assert (found.name, found.server) == ("bandwidth-registration", REALM)
+    assert found.is_of(TRUNK)
+    assert found.says.startswith(f"bandwidth-registration sip:{REALM} ")
     assert pbx.get_trunk("bandwidth").registration  # type: ignore[union-attr]
     pbx.put_trunk(TRUNK)
     pbx.apply()

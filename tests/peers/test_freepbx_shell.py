@@ -11,9 +11,9 @@ from typing import Any
 
 import peers
 import pytest
-from freepbx_site import A_TRUNK, ALL, AN_EXTENSION, BACKWARDS, PHONE_SECRET, SIP_SECRET
+from freepbx_site import A_TRUNK, ALL, AN_EXTENSION, BACKWARDS, PHONE_SECRET, REALM, SIP_SECRET
 
-from bwlib.errors import PbxRefused, PbxUnreachable, SettingsError
+from bwlib.errors import NotAsExpected, PbxRefused, PbxUnreachable, SettingsError
 from bwlib.pbx.freepbx import FreepbxPbx
 from bwlib.pbx.freepbx_shell import ShellDriver
 from bwlib.steps.compare import differences
@@ -128,7 +128,12 @@ def test_registrations_are_the_running_asterisks(shell: Shell, monkeypatch: pyte
     check_no_registration(shell.pbx(), A_TRUNK)
     line = f" bandwidth/sip:{A_TRUNK.server}   bandwidth   Registered (exp. 20s)"
     monkeypatch.setenv("FAKE_REGISTRATION", line)
-    assert shell.pbx().registrations() == [" ".join(line.split())]
+    [found] = shell.pbx().registrations()
+    assert (found.name, found.server, found.says) == ("bandwidth", A_TRUNK.server, " ".join(line.split()))
+    with pytest.raises(NotAsExpected, match="outbound registration"):
+        check_no_registration(shell.pbx(), A_TRUNK)
+    monkeypatch.setenv("FAKE_REGISTRATION", line.replace(" bandwidth/", " bandwidth-old/").replace(REALM, "x.example"))
+    check_no_registration(shell.pbx(), A_TRUNK)
 
 
 def test_a_reload_that_fails_is_told_with_its_own_words(shell: Shell) -> None:

@@ -285,12 +285,10 @@ def _typed(value: object, like: object) -> object:
 
 
 def _below(text: str, *, wrong: bool = False) -> str:
-    sign = "✘ " if wrong else ""
-    kind, colour = ("bw-fault", card.RED) if wrong else ("bw-help", "inherit")
-    role = ' role="alert"' if wrong else ""
-    style = f"color:{colour};font-size:.93em;line-height:1.4;margin-left:13em"
-    words = escape(text) if wrong else explained(text, in_form=True)
-    return f'<div class="{kind}"{role} style="{style}">{sign}{words}</div>'
+    """The words have the theme's own colour: a red that can be read on white cannot on black."""
+    kind, role = ("bw-fault", ' role="alert"') if wrong else ("bw-help", "")
+    words = card.chip("", "✘", card.RED) + escape(text) if wrong else explained(text, in_form=True)
+    return f'<div class="{kind}"{role} style="font-size:.93em;line-height:1.4;margin-left:13em">{words}</div>'
 
 
 def _line(text: str, role: str = "status") -> str:

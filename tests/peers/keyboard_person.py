@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from accessibility import IN_LAB, faults
-from lab_person import NOTEBOOK, CardPerson, LabPerson
+from lab_person import NOTEBOOK, SCREENSHOTS, CardPerson, LabPerson
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
@@ -120,8 +120,15 @@ class KeyboardPerson(LabPerson):
         self.page.wait_for_function("player => player.played.length > 0", arg=player.element_handle(), timeout=10_000)
 
     def picture(self, name: str) -> None:
-        """Instead of a picture: what axe-core says of the notebook as it is left."""
-        self.faults += faults(self.page, name, f"{PANEL} {IN_LAB}")
+        """A picture, and what axe-core says of the notebook: it judges contrast only where something is in sight."""
+        self.faults += self.judged(name)
+
+    def judged(self, name: str) -> list[str]:
+        self.stretch()
+        found = faults(self.page, name, f"{PANEL} {IN_LAB}")
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+        self.page.set_viewport_size({"width": 1280, "height": 900})
+        return found
 
 
 @dataclass

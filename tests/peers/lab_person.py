@@ -159,7 +159,13 @@ class LabPerson:
     # ------------------------------------------------------------ pictures
 
     def picture(self, name: str) -> None:
-        """The whole notebook in one picture: the window is made as tall as its content."""
+        """The whole notebook in one picture."""
+        self.stretch()
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+        self.page.set_viewport_size({"width": 1280, "height": 900})
+
+    def stretch(self) -> None:
+        """Make the window as tall as the notebook, so that all of it is in sight."""
         page = self.page
         page.locator(f"{NOTEBOOK} .jp-Cell").first.scroll_into_view_if_needed()
         page.set_viewport_size({"width": 1280, "height": min(int(page.evaluate(HEIGHT, NOTEBOOK)) + 160, 12_000)})
@@ -168,8 +174,6 @@ class LabPerson:
         box = last.bounding_box()
         assert box is not None
         page.set_viewport_size({"width": 1280, "height": int(box["y"] + box["height"]) + 60})
-        page.screenshot(path=SCREENSHOTS / f"{name}.png")
-        page.set_viewport_size({"width": 1280, "height": 900})
 
 
 @dataclass

@@ -4,14 +4,14 @@ cards and pictures of the walk, and every kind of card, in the light and in the 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from accessibility import IN_LAB, faults
 from keyboard_person import PANEL, KeyboardPerson
-from lab_person import NOTEBOOK, LabPerson, browser_page, lab
-from test_walk import STEPS, Walked, bind, leave, press, start
+from lab_person import NOTEBOOK, browser_page, lab
+from test_walk import STEPS, Walked, bind, press, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(500)]
 
@@ -20,15 +20,26 @@ SOURCE = """import sys
 sys.path.insert(0, {tests!r})
 from every_card import show_every_card
 show_every_card()"""
+BAD = """from IPython.display import HTML
+HTML('<p style="color:#aaa;background:#fff">faint</p><div data-status="failed">red</div><input>')"""
+
+
+def leave(person: KeyboardPerson, walked: Walked, name: str) -> None:
+    walked.errors[name] = person.errors()
+    person.picture(f"keyboard_{name}")
 
 
 @dataclass
 class ByKeyboard(Walked):
-    """mouse: one was used. faults: of the notebooks as they were left, of every card, in both themes."""
+    """mouse: one was used. faults: of the notebooks as they were left, of every card, in both themes.
+
+    bad: of an output that is wrong on purpose.
+    """
 
     mouse: bool = True
     statuses: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
 
 
 def set_up(person: KeyboardPerson, walked: Walked, name: str) -> None:
@@ -66,9 +77,11 @@ def calls_and_undo(person: KeyboardPerson, walked: Walked) -> None:
 
 
 def write_every_card(notebooks: Path) -> None:
-    source = SOURCE.format(tests=str(Path(__file__).resolve().parent))
-    cell = {"cell_type": "code", "source": source, "metadata": {}, "outputs": [], "execution_count": None, "id": "c"}
-    content = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    good = {**cell, "id": "good", "source": SOURCE.format(tests=str(Path(__file__).resolve().parent))}
+    cells = [good, {**cell, "id": "bad", "source": BAD}]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    content = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
     notebooks.mkdir(parents=True, exist_ok=True)
     (notebooks / f"{EVERY_CARD}.ipynb").write_text(json.dumps(content))
 
@@ -88,8 +101,9 @@ def every_card(person: KeyboardPerson, walked: ByKeyboard) -> None:
     for tab in page.locator("#jp-main-dock-panel .lm-DockPanel-tabBar .lm-TabBar-tab").all():
         tab.click()
         title = tab.inner_text().strip().removesuffix(".ipynb")
-        person.faults += faults(page, f"walk_{title}_dark", f"{PANEL} {IN_LAB}")
-    LabPerson.picture(person, f"walk_{EVERY_CARD}_dark")
+        person.picture(f"keyboard_{title}_dark")
+    person.run_cell("faint")
+    walked.bad = person.judged("keyboard_bad")
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +146,8 @@ def test_every_kind_of_card_was_shown(walked: ByKeyboard) -> None:
 
 def test_axe_finds_nothing_in_what_is_ours_in_either_theme(walked: ByKeyboard) -> None:
     assert walked.faults == []
+
+
+def test_the_check_finds_what_is_wrong_in_an_output(walked: ByKeyboard) -> None:
+    rules = [re.sub(r"^keyboard_bad: (colour alone|[a-z-]+).*", r"\1", one, flags=re.DOTALL) for one in walked.bad]
+    assert sorted(rules) == ["color-contrast", "colour alone", "label"]

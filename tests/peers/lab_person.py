@@ -37,6 +37,14 @@ DONE = """(notebook) => {
 HEIGHT = """(notebook) => Math.max(...[...document.querySelectorAll(notebook + ',' + notebook + ' *')]
     .map(part => part.scrollHeight))"""
 
+# Where the last cell ends, once JupyterLab has followed the window and all cells are in sight.
+IN_SIGHT = """(notebook) => {
+    const outer = document.querySelector(notebook + ' .jp-WindowedPanel-outer');
+    outer.scrollTop = 0;
+    const ends = [...document.querySelectorAll(notebook + ' .jp-Cell')].at(-1).getBoundingClientRect().bottom;
+    return ends <= outer.getBoundingClientRect().bottom + 1 && ends;
+}"""
+
 
 def chromium() -> str:
     """Where it is. Missing: a failure where CI is set, else a skip with the line that installs it."""
@@ -167,13 +175,10 @@ class LabPerson:
     def stretch(self) -> None:
         """Make the window as tall as the notebook, so that all of it is in sight."""
         page = self.page
-        page.locator(f"{NOTEBOOK} .jp-Cell").first.scroll_into_view_if_needed()
         page.set_viewport_size({"width": 1280, "height": min(int(page.evaluate(HEIGHT, NOTEBOOK)) + 160, 12_000)})
-        last = page.locator(f"{NOTEBOOK} .jp-Cell").last
-        last.scroll_into_view_if_needed()
-        box = last.bounding_box()
-        assert box is not None
-        page.set_viewport_size({"width": 1280, "height": int(box["y"] + box["height"]) + 60})
+        bottom = page.wait_for_function(IN_SIGHT, arg=NOTEBOOK).json_value()
+        page.set_viewport_size({"width": 1280, "height": int(bottom) + 60})
+        page.wait_for_function(IN_SIGHT, arg=NOTEBOOK)
 
 
 @dataclass

@@ -161,6 +161,8 @@ def test_no_secret_is_in_the_record_or_on_any_command_line(first: Walk, site: Si
     shown = "\n".join(first.command_lines)
     assert "ipykernel" in shown
     assert [secret for secret in secrets if secret in shown] == []
+    sheet = (first.record / "settings_sheet.txt").read_text()
+    assert "kept in file:secrets/sip_password" in sheet
     everything = b"".join(path.read_bytes() for path in first.record.rglob("*") if path.is_file())
     assert [secret for secret in secrets if secret.encode() in everything] == []
     assert [one for one in site.pbx.requests for secret in secrets if secret in one] == []

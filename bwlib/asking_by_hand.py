@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
@@ -15,7 +16,7 @@ from bwlib.by_hand_walk import (
     realm_by_hand,
     sip_credential_by_hand,
 )
-from bwlib.errors import NotAsExpected
+from bwlib.errors import BwlibError, NotAsExpected
 from bwlib.record import kernel
 from bwlib.wanted import found_application, kept_secrets, wanted_extension, wanted_route, wanted_trunk
 from bwlib.widgets.by_hand import ByHandTab
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from bwlib.guide import Run
 
 # The callback password of the sandbox's own readback is nobody's answer, so no reference of the site file names it.
+_RELOAD = "In a terminal: bw-runbook sandbox reload. The sandbox's Asterisk then reads its files again."
 _READBACKS = "the sandbox's readback"
 
 
@@ -34,7 +36,7 @@ def tab_of(run: Run, step: str, check: Callable[[], None]) -> ByHandTab:
     return ByHandTab(
         lambda: guide_of(run, step),
         check=check,
-        reveal=lambda widget, reference: kernel.reveal(widget, _secret(run, reference) if reference else None),
+        reveal=lambda widget, reference, hidden: _reveal(run, widget, reference, hidden),
         give=lambda name, data: capturing.picture(run, data, name, ask=False),
     )
 
@@ -67,13 +69,21 @@ def _on_pbx(run: Run, kind: OnPbx) -> ByHand:
     table = run.settings.pbx
     place = table.url or (table.config_dir if run.settings.has_own_pbx else _folder_of(run))
     pbx = table.kind if table.kind in ("asterisk", "freepbx") else "any"
-    return pbx_by_hand(kind, trunk, route, wanted_extension(run), pbx=pbx, kept=kept_secrets(run), place=place)
+    more = {} if run.settings.has_own_pbx or run.on.target == "live" else {"reload": _RELOAD}
+    return pbx_by_hand(kind, trunk, route, wanted_extension(run), pbx=pbx, kept=kept_secrets(run), place=place, **more)
 
 
 def _folder_of(run: Run) -> str:
     """The sandbox's PBX has its files in a folder that nobody could guess."""
-    folder: Any = getattr(run.on.pbx(), "config_dir", "")
-    return str(folder)
+    return run.on.pbx().identity().get("config_dir", "")
+
+
+def _reveal(run: Run, widget: Any, reference: str, hidden: Callable[[], None]) -> None:
+    """Show the secret for half a minute; why it cannot be shown, where it cannot. No reference: hide it."""
+    try:
+        kernel.reveal(widget, _secret(run, reference) if reference else None, hidden=hidden)
+    except BwlibError as error:
+        widget.value = escape(f"{error.came_back}. {error.do_next}")
 
 
 def _secret(run: Run, reference: str) -> SecretStr:

@@ -84,7 +84,9 @@ def application_by_hand(wanted: Application, *, dashboard: str, callback_passwor
             Value("Call initiated method", wanted.call_initiated_method),
         ),
         _do(
-            "Say where the end of a call is told, with POST too.",
+            "Say where the end of a call is told, with POST too."
+            if wanted.call_status_url
+            else "Leave the URL empty: this site does not ask to be told of a call's end.",
             Value("Call status callback URL", wanted.call_status_url or ""),
             Value("Call status method", wanted.call_status_method),
         ),
@@ -163,11 +165,14 @@ def sip_credential_by_hand(
             "Type the password. Bandwidth keeps only hashes of it and shows it to nobody again.",
             Value("Password", secret=password),
         ),
-        _do("Choose the realm by its full name.", Value("Realm", realm.fqdn))
+        _do('Under "Realm", choose the full name of yours.', Value("Realm", realm.fqdn))
         if realm
-        else _do("Choose the realm that you have added; it is listed once it is ACTIVE."),
+        else _do(
+            'Under "Realm", choose the one that you have added: its full name begins with the name that you gave it.'
+        ),
         _do(
-            "Choose the application. Without one, calls go to the telephone network and never to your application.",
+            'Under "Application", choose yours. '
+            "Without one, calls go to the telephone network and never to your application.",
             *([Value("Application", application.name)] if application else []),
         ),
         _do('Press "Add SIP Credentials".'),
@@ -208,6 +213,7 @@ def _is_live(dashboard: str) -> bool:
 # ---------------------------------------------------------------- the PBX
 
 _UNKNOWN = Kept()
+_CORE_RELOAD = 'On Asterisk\'s command line: "core reload".'
 
 
 def pbx_by_hand(
@@ -219,17 +225,19 @@ def pbx_by_hand(
     pbx: str = "any",
     kept: Kept = _UNKNOWN,
     place: str = "",
+    reload: str = _CORE_RELOAD,
 ) -> ByHand:
     """Guide step 3 in a PBX's own words, from its settings sheet.
 
-    kept: the references of the two secrets. place: the address of its pages, or the folder of its files.
+    kept: the references of the two secrets. place: the address of its pages, or the folder of its files. reload: how an
+    Asterisk takes up its files, as a sentence.
     Raises: SettingsError as `settings_sheet` does.
     """
     row, sheet = product(pbx), settings_sheet(pbx, trunk, route, extension, kept)
     is_page = urlsplit(place).scheme in ("http", "https")
     where = f"{row.label}{f', files in {place}' if place and not is_page else ''}. {_in_words(row.rests_on)}"
     if pbx == "asterisk":
-        things = _asterisk_files(kind, trunk, route, extension, kept)
+        things = _asterisk_files(kind, trunk, route, extension, kept, reload)
     else:
         by_table = row.authenticates and "----8<----" not in sheet
         pages = _pages(kind, sheet, trunk, _SAVE.get(pbx, _SAVE["any"])) if by_table else []
@@ -325,9 +333,11 @@ def _read(label: str, text: str) -> list[tuple[Value, str]]:
     return [(Value(label, about[1]), about[2] or about[3])] if about else [(Value(label, text), "")]
 
 
-def _asterisk_files(kind: OnPbx, trunk: Trunk, route: OutboundRoute, extension: Extension, kept: Kept) -> list[_Todo]:
+def _asterisk_files(
+    kind: OnPbx, trunk: Trunk, route: OutboundRoute, extension: Extension, kept: Kept, reload: str
+) -> list[_Todo]:
     """Lines for pjsip.conf and extensions.conf, their passwords left out; each thing's own lines."""
-    hidden, load = SecretStr("x"), _do('On Asterisk\'s command line: "core reload".')
+    hidden, load = SecretStr("x"), _do(reload)
     if kind == "route":
         return [
             _do("Add these lines to extensions.conf.", Value("extensions.conf", asterisk_text.route_dialplan(route))),

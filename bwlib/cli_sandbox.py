@@ -41,6 +41,15 @@ def down() -> None:
 
 
 @app.command()
+def reload() -> None:
+    """Have the sandbox's Asterisk read its files again, after somebody has written into them by hand."""
+    from bwlib.run import sandbox_pbx
+
+    sandbox_pbx(_running_sandbox()).apply()
+    talk("Asterisk has read its files")
+
+
+@app.command()
 def fault(
     name: Annotated[str, typer.Argument(help="its name; `bw-runbook sandbox faults --all` lists them")],
     value: Annotated[str | None, typer.Option(help="a status, seconds, percent, ...; each fault has a default")] = None,

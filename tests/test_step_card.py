@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bwlib.errors import NotAsExpected
-from bwlib.widgets import show
+from bwlib.widgets import main_thread, show
 from bwlib.widgets.place import Place
 from bwlib.widgets.step_card import Answers, Button, Entry, StepCard
 
@@ -196,3 +200,42 @@ def test_a_place_folds_what_was_waited_for_and_changes_a_part(displayed: Any) ->
     place.clear()
     place.change(number, "x", "x")  # gone: somebody else's place by now
     assert latest(displayed) == ""
+
+
+def test_a_click_from_a_subshell_is_done_in_the_main_thread_and_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JupyterLab gives widget messages to a thread of their own; there no interrupt arrives."""
+    queued: list[Any] = []
+    where: list[str] = []
+    kernel = SimpleNamespace(io_loop=SimpleNamespace(add_callback=lambda call, *args: queued.append((call, args))))
+    monkeypatch.setattr("IPython.core.getipython.get_ipython", lambda: SimpleNamespace(kernel=kernel))
+    card = a_card(lambda answers: where.append(threading.current_thread().name) or "passed")
+    for _ in range(2):
+        thread = threading.Thread(target=card._pressed["Apply"].click, name="subshell")
+        thread.start()
+        thread.join()
+    assert where == []
+    [(call, args)] = queued
+    call(*args)
+    assert where == [threading.main_thread().name]
+    card._pressed["Apply"].click()  # in the main thread: at once
+    assert len(where) == 2
+
+
+def test_an_interrupt_reaches_what_a_subshells_click_began() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    ended: list[str] = []
+
+    def do() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Event().wait(5)
+        except KeyboardInterrupt:
+            ended.append("interrupted")
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as ipykernel has it between messages
+    try:
+        main_thread._interruptible(do)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended == ["interrupted"]

@@ -1,7 +1,8 @@
 """Between a kernel and its front ends: whatever leaves the kernel passes the redactor first.
 
 ipykernel sends everything through the one `Session.send` of its session, whichever thread or subshell it comes from:
-streams, displays, results, errors, replies with a traceback, widget state. Binary buffers are left alone.
+streams, displays, results, errors, replies with a traceback, widget state. Binary buffers are left alone. The one
+exception is `send_unredacted`, for a secret that a person asked to see.
 So JupyterLab's screen, stock papermill, nbclient and VS Code see what the record may hold, and no more.
 """
 
@@ -65,6 +66,17 @@ class Gate:
                 return self._send(stream, msg_or_type, content, parent, *args, **more)
             message |= {"content": content, "metadata": self.redactor.value(message.get("metadata") or {})}
             return self._send(stream, message, None, None, *args, **more)
+
+    def send_unredacted(self, socket: Any, comm: Any, state: Mapping[str, str]) -> None:
+        """Give one widget in the front end new values past the redactor: the one way by which a secret may be seen.
+
+        A message of its own and no switch, so that nothing else can slip through with it. Nobody who listens hears of
+        it, and no cell is its cause, so that it stands in no output. comm: the widget's.
+        """
+        content = {"comm_id": comm.comm_id, "data": {"method": "update", "state": dict(state), "buffer_paths": []}}
+        with self._lock:
+            self._release()
+            self._send(socket, "comm_msg", content, None, ident=comm.topic)
 
     def _next_of_stream(self, socket: Any, content: Mapping[str, Any], parent: Any, ident: Any) -> dict[str, Any]:
         key = (_id_of(parent), content["name"])

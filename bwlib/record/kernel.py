@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections.abc import Callable, Mapping
+from html import escape
 from typing import Any
+
+from pydantic import SecretStr
 
 from bwlib.errors import RecordError
 from bwlib.record.gate import Gate
@@ -57,6 +61,49 @@ def is_by_hand() -> bool:
     """Whether somebody runs the cells of this kernel, and sees what they show while it happens."""
     gate = _gate()
     return gate is not None and _hand_of(gate).is_followed
+
+
+# By the widget's id, what hides again what it shows.
+_revealed: dict[str, threading.Timer] = {}
+
+
+def reveal(
+    widget: Any, secret: SecretStr | None, *, seconds: float = 30.0, hidden: Callable[[], None] | None = None
+) -> None:
+    """Show a secret in an ipywidgets.HTML for some seconds, to whoever pressed a button; None hides it at once.
+
+    Only the front end gets it, in one message to this widget. The widget's own value stays as it is, so that whatever
+    asks the kernel for it (a page that is loaded anew, a second tab, a notebook with its widgets) does not get it; a
+    save meanwhile meets `bwlib.record.jupyter`, which takes it out. Journal and transcript never hear of it.
+
+    hidden(): called when the time is over, not when it is hidden by hand: for the button to come up again.
+    Does nothing outside of a kernel, and where nobody works by hand: an unattended run keeps its widgets.
+    """
+    gate = _gate()
+    if gate is None or getattr(widget, "comm", None) is None:
+        return
+    before = _revealed.pop(widget.model_id, None)
+    if before is not None:
+        before.cancel()
+    if secret is None:
+        widget.send_state("value")
+        return
+    if gate.hand is None or not gate.hand.by_hand:
+        return
+    text = secret.get_secret_value()
+    gate.redactor.learn("shown secret", text)
+    code = f'<code style="user-select:all">{escape(text)}</code>'
+    gate.send_unredacted(_kernel().iopub_socket, widget.comm, {"value": code})
+
+    def time_is_over() -> None:
+        _revealed.pop(widget.model_id, None)
+        widget.send_state("value")
+        if hidden is not None:
+            hidden()
+
+    _revealed[widget.model_id] = timer = threading.Timer(seconds, time_is_over)
+    timer.daemon = True
+    timer.start()
 
 
 def write_transcripts(record: RunRecord) -> None:
@@ -122,6 +169,11 @@ class _Hand:
 
     @property
     def is_followed(self) -> bool:
+        return self._now is not None
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether it follows a run's cells: in an unattended run it follows none."""
         return self._now is not None
 
     def let_go(self) -> None:

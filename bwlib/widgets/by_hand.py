@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from bwlib.errors import BwlibError
 from bwlib.widgets import card
 from bwlib.widgets.glossary import explained
+from bwlib.widgets.main_thread import in_main_thread
 
 if TYPE_CHECKING:
     from bwlib.by_hand_walk import ByHand, Click, Value
 
+Reveal = Callable[[Any, str, Callable[[], None]], None]
 _COPY = "navigator.clipboard.writeText(this.dataset.value);this.textContent='copied'"
 
 
@@ -26,7 +28,7 @@ class ByHandTab:
     """The tab as a widget; it is filled when it is opened, each time anew.
 
     guide(): what it says; a BwlibError of it is said instead. check(): what *Check what I did* does.
-    reveal(widget, reference): shows a secret in an HTML widget, or hides it ("" for the reference).
+    reveal(widget, reference, hidden): shows a secret in an HTML widget for a while, then calls hidden(); "" hides it.
     give(name, bytes): takes a picture.
     """
 
@@ -35,7 +37,7 @@ class ByHandTab:
         guide: Callable[[], ByHand],
         *,
         check: Callable[[], None],
-        reveal: Callable[[Any, str], None],
+        reveal: Reveal,
         give: Callable[[str, bytes], None],
     ) -> None:
         from ipywidgets import HTML, Button, Layout, VBox  # type: ignore[import-untyped]
@@ -94,13 +96,14 @@ def _value(value: Value) -> str:
         if value.text
         else ""
     )
-    cell = '<td style="padding:.1em .8em .1em 0">'
-    return f'<tr><th scope="row" style="text-align:left;font-weight:normal;padding-right:.8em">{name}</th>' + (
-        f"{cell}{card.code(value.text or '(leave empty)')}</td>{cell}{button}</td></tr>"
-    )
+    # Lines for a file keep their lines.
+    shown = card.preformatted(value.text) if "\n" in value.text else card.code(value.text or "(leave empty)")
+    cell = '<td style="vertical-align:top;padding:.1em .8em .1em 0">'
+    head = '<th scope="row" style="text-align:left;vertical-align:top;font-weight:normal;padding-right:.8em">'
+    return f"<tr>{head}{name}</th>{cell}{shown}</td>{cell}{button}</td></tr>"
 
 
-def _secret(value: Value, reveal: Callable[[Any, str], None]) -> Any:
+def _secret(value: Value, reveal: Reveal) -> Any:
     """Its label and where it is kept; the value for as long as the button is down."""
     from ipywidgets import HTML, HBox, Layout, ToggleButton
 
@@ -110,7 +113,14 @@ def _secret(value: Value, reveal: Callable[[Any, str], None]) -> Any:
         tooltip="Shown here for half a minute; it is saved nowhere",
         layout=Layout(width="auto"),
     )
-    button.observe(lambda change: reveal(shown, value.secret if change["new"] else ""), names="value")
+
+    def hidden() -> None:
+        button.value = False
+
+    def press(change: dict[str, Any]) -> None:
+        in_main_thread(lambda: reveal(shown, value.secret if change["new"] else "", hidden))
+
+    button.observe(press, names="value")
     kept = HTML(f"{escape(value.label)}: {card.code(value.secret)}")
     return HBox([kept, button, shown], layout=Layout(margin="0 0 0 2.4em", align_items="center"))
 

@@ -86,7 +86,7 @@ def explained(text: str, *, in_form: bool = False) -> str:
 
 
 # The longest first: "SIP credential" before any word within it. A plural is the same word.
-_ANY = re.compile(rf"\b({'|'.join(map(re.escape, sorted(WORDS, key=len, reverse=True)))})s?\b", re.IGNORECASE)
+_ANY = re.compile(rf"\b({'|'.join(map(re.escape, sorted(WORDS, key=len, reverse=True)))})s?\b(?!\.\w)", re.IGNORECASE)
 
 
 def glossary() -> tuple[str, str]:

@@ -20,6 +20,7 @@ from bwlib.errors import BwlibError
 from bwlib.widgets import card, show
 from bwlib.widgets.by_hand import ByHandTab
 from bwlib.widgets.glossary import explained
+from bwlib.widgets.main_thread import in_main_thread
 from bwlib.widgets.place import Place
 
 log = logging.getLogger(__name__)
@@ -92,8 +93,9 @@ class StepCard:
         self._values_now, self._values = values, dict(values())
         self._entries = tuple(entries)
         self._buttons = tuple(buttons)
-        self._by_hand = None if by_hand is None else by_hand(lambda: self.press(CHECK))
+        self._by_hand = None if by_hand is None else by_hand(lambda: self._clicked(CHECK))
         self._confirming = ""
+        self._taken = False  # a click is being carried out, or waits for that
         self._ended = 0  # presses that have ended: for programs that look at a page
         self._build(step, state)
 
@@ -121,7 +123,9 @@ class StepCard:
 
         self._pressed[CHECK] = by_hand.button
         tabs = Tab([form, by_hand.widget], titles=("By API", "By hand"), selected_index=0)
-        tabs.observe(lambda change: by_hand.open() if change["new"] == 1 else None, names="selected_index")
+        tabs.observe(
+            lambda change: in_main_thread(by_hand.open) if change["new"] == 1 else None, names="selected_index"
+        )
         return tabs
 
     def _field(self, entry: Entry) -> Any:
@@ -146,7 +150,7 @@ class StepCard:
 
         one = Widget(description=button.word, tooltip=button.tip, layout=Layout(width="auto", min_width="6em"))
         one.disabled = button.disabled
-        one.on_click(lambda _: self.press(button.word))
+        one.on_click(lambda _: self._clicked(button.word))
         return one
 
     def show(self) -> None:
@@ -193,6 +197,20 @@ class StepCard:
             self._pressed[button.word].disabled = button.disabled or (faults and button.needs_form)
 
     # ------------------------------------------------------------ a press
+
+    def _clicked(self, word: str) -> None:
+        """One at a time: a second click while the first one waits for a cell to end, or is at work, is none."""
+        if self._taken:
+            return
+        self._taken = True
+
+        def go() -> None:
+            try:
+                self.press(word)
+            finally:
+                self._taken = False
+
+        in_main_thread(go)
 
     def press(self, word: str) -> None:
         """As if the button of this word were clicked. Raises nothing: what goes wrong is shown in the place."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bwlib.errors import BwlibError
+from bwlib.widgets.main_thread import in_main_thread
 
 
 def show_upload(label: str, on_picture: Callable[[str, bytes], None]) -> None:
@@ -41,5 +42,5 @@ def upload(label: str, on_picture: Callable[[str, bytes], None]) -> Any:
                 except BwlibError as error:
                     print(error)
 
-    button.observe(chosen, names="value")
+    button.observe(lambda change: in_main_thread(lambda: chosen(change)), names="value")
     return VBox([button, below])

@@ -1,6 +1,6 @@
 # make demo       the whole guide on the local sandbox; the last line on stdout is the record's path (ROAD=sip-uri: the other way in)
 # make lab        sandbox and JupyterLab on the first notebook
-# make test       lint and every test, notebooks included (under 40 minutes on 2 cores)
+# make test       lint and every test, notebooks included (under 40 minutes on 2 cores; JOBS=0: one after the other)
 # make test-fast  lint and the tests that need nothing but Python (under 5 minutes)
 # make soak       everything, with the long sweeps in full
 # make check      ruff and mypy, nothing else
@@ -17,6 +17,7 @@ MAKEFLAGS += --no-print-directory
 .PHONY: help demo lab test test-fast soak check doctor venv lock clean
 
 NOTEBOOKS = $(if $(wildcard notebooks/*.ipynb),--nbval-lax notebooks)
+JOBS = 2
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
     --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
     pyproject.toml --extra speech --extra browser --group build
@@ -36,14 +37,14 @@ lab:
 
 test: check
 	@sh tools/system_packages.sh test
-	@.venv/bin/python -m pytest tests $(NOTEBOOKS)
+	@.venv/bin/python -m pytest -n $(JOBS) tests $(NOTEBOOKS)
 
 test-fast: check
-	@.venv/bin/python -m pytest tests -m "not slow and not peer"
+	@.venv/bin/python -m pytest -n $(JOBS) tests -m "not slow and not peer"
 
 soak: check
 	@sh tools/system_packages.sh test
-	@BW_SOAK=1 .venv/bin/python -m pytest --timeout=3600 tests $(NOTEBOOKS)
+	@BW_SOAK=1 .venv/bin/python -m pytest -n $(JOBS) --timeout=3600 tests $(NOTEBOOKS)
 
 check:
 	@sh tools/make_venv.sh requirements-dev.lock

@@ -75,8 +75,7 @@ def _on_pbx(run: Run, kind: OnPbx) -> ByHand:
 
 def _folder_of(run: Run) -> str:
     """The sandbox's PBX has its files in a folder that nobody could guess."""
-    folder: Any = getattr(run.on.pbx(), "config_dir", "")
-    return str(folder)
+    return run.on.pbx().identity().get("config_dir", "")
 
 
 def _reveal(run: Run, widget: Any, reference: str, hidden: Callable[[], None]) -> None:

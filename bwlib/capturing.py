@@ -7,6 +7,7 @@ changed in its configuration.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 from bwlib.errors import PbxError, SettingsError
 from bwlib.guide import Run
-from bwlib.pbx.pages import HasPages
+from bwlib.pbx.pages import HasPages, PbxPages
 from bwlib.record import config_diff, screenshots
 from bwlib.record.image_files import MAX_BYTES
 from bwlib.record.screenshots import Picture, Shot
@@ -107,11 +108,7 @@ def _of_pbx(run: Run, trunk: Any, address: str) -> list[Picture]:
     kind = KINDS["trunk"]
     why_not = _why_none(run, trunk)
     if address and not why_not:
-        shot = Shot("trunk", kind.file, f"Trunk {trunk.name} in the PBX's own pages", kind.names(trunk), url=address)
-        host, profile = urlsplit(address).hostname or "", run.on.pages.profile
-        return screenshots.capture(
-            run.record, [shot], notebook=run.notebook, hosts=(host,), profile=profile, settle_s=_SETTLE_S
-        )
+        return _of_named_page(run, trunk, address)
     title = "PBX configuration, before and after"
     own = [] if why_not else _of_own_pages(run, trunk)
     made = None
@@ -123,11 +120,39 @@ def _of_pbx(run: Run, trunk: Any, address: str) -> list[Picture]:
     return own + screenshots.capture(run.record, [made], notebook=run.notebook)
 
 
+def _own_pages(run: Run, trunk: Any) -> PbxPages | None:
+    pbx = run.on.pbx()
+    return pbx.pages(trunk) if isinstance(pbx, HasPages) else None
+
+
+def _of_named_page(run: Run, trunk: Any, address: str) -> list[Picture]:
+    """The page that the operator names; signed in to, and covered, where it is one of the PBX's own."""
+    kind, host = KINDS["trunk"], urlsplit(address).hostname or ""
+    pages = None
+    with contextlib.suppress(PbxError):  # then it is a page like any other, and its picture says what it lacks
+        pages = _own_pages(run, trunk)
+    own = pages if pages is not None and host in pages.hosts else None
+    cover = tuple(dict.fromkeys(one for screen in own.screens for one in screen.cover)) if own else ()
+    shot = Shot(
+        "trunk", kind.file, f"Trunk {trunk.name} in the PBX's own pages", kind.names(trunk), url=address, cover=cover
+    )
+    return screenshots.capture(
+        run.record,
+        [shot],
+        notebook=run.notebook,
+        hosts=(host,),
+        sign_in=own.sign_in if own else None,
+        sign_out=own.sign_out if own else None,
+        profile=None if own else run.on.pages.profile,
+        settle_s=_SETTLE_S,
+        trusted_keys=own.trusted_keys if own else (),
+    )
+
+
 def _of_own_pages(run: Run, trunk: Any) -> list[Picture]:
     """The PBX's pages of trunk, route and extension, signed in to as the site file says; none where it has none."""
     try:
-        pbx = run.on.pbx()
-        pages = pbx.pages(trunk) if isinstance(pbx, HasPages) else None
+        pages = _own_pages(run, trunk)
     except PbxError as error:
         shot = _no_shot("trunk", "in the PBX's own pages")
         return screenshots.skip(run.record, [shot], error.came_back, notebook=run.notebook)

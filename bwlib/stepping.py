@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bwlib.cut_off import open_creations
 from bwlib.errors import BwlibError, NotAsExpected
 from bwlib.models import Outcome
+from bwlib.record.report_facts import exchanges_of
 from bwlib.record.run_record import running_cell
 from bwlib.site_lock import one_at_a_time
 from bwlib.widgets import show
@@ -41,11 +42,19 @@ def do(
             outcome = go()
     except BaseException as error:
         _write_failure(run, name, error, time.monotonic() - started, run.on.recorder.ids[before:], where)
+        _show_exchanges(run, before)
         raise
     if run.writes and outcome.action in ("unchanged", "updated"):
         _claim(run, name, outcome, facts)
     note(run, name, outcome, time.monotonic() - started, exchanges=run.on.recorder.ids[before:], **facts)
+    _show_exchanges(run, before)
     return outcome
+
+
+def _show_exchanges(run: Run, before: int) -> None:
+    """To somebody at the front end; everybody else has them in the report."""
+    if run.attended:
+        show.show_exchanges(exchanges_of(run.record.folder, run.on.recorder.ids[before:]))
 
 
 def note(run: Run, name: str, outcome: Outcome[Any], elapsed_s: float = 0.0, **facts: object) -> None:

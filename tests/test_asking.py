@@ -112,6 +112,8 @@ def test_a_cell_that_waits_does_nothing_until_it_is_clicked(
 
     cards["application"].press("Verify")
     assert badge(cards["application"]) == "passed"
+    assert "the exchange behind it" in shown(cards["application"])
+    assert re.search(r"GET \S+applications\S* → 200, \d+ ms", shown(cards["application"]))
     cards["application"].press("Undo")
     assert badge(cards["application"]) == "not done yet"
     assert name not in [one.name for one in client.list_applications()]

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+from freepbx_asterisk import pjsip
 from freepbx_site import A_ROUTE, A_TRUNK, ALL, AN_EXTENSION, GUIDE, adapter
 from freepbx_stand_in import FreePbx, freepbx
 from pydantic import SecretStr
@@ -176,3 +177,17 @@ def test_a_sentence_for_an_address_is_found_in_the_generated_transport() -> None
     finding = external_address_finding(spoiled)
     assert finding is not None
     assert SENTENCE in finding.evidence[0]
+
+
+def test_what_the_stand_in_makes_of_our_fields_for_asterisk_is_the_trunk_that_was_wanted() -> None:
+    """The calls of test_freepbx_end_to_end go over it: it must not flatter, and has the shape of FreePBX's own."""
+    with freepbx() as (state, url):
+        for kind, wanted in ALL:
+            ensure_on_pbx(adapter(url), kind, wanted)
+    made = {"pjsip.conf": pjsip(state)}
+    found = generated_trunk("bandwidth", made, outcid=state.trunks["1"]["outcid"])
+    assert found == replace(A_TRUNK, inbound_extension=None)
+    real = {kind: set(values) for (kind, name), values in sections_of(GENERATED).items() if name == "Bandwidth"}
+    ours = {kind: set(values) for (kind, name), values in sections_of(made).items() if name == "bandwidth"}
+    assert set(ours) == set(real) == {"endpoint", "auth", "aor", "identify"}
+    assert {kind: ours[kind] - real[kind] for kind in ours if ours[kind] - real[kind]} == {}

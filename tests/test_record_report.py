@@ -183,6 +183,19 @@ def test_an_undo_says_how_many_objects_went_and_what_they_were(tmp_path: Path) -
     assert "What is connected" not in words
 
 
+def test_an_undo_says_what_it_put_back_and_a_plan_what_it_would(tmp_path: Path) -> None:
+    row = {"field": "keepcid", "found": "off", "wanted": "all"}
+    for action, said in (
+        ("updated", "Undone: 1 object removed, 1 object put back as before, nothing kept back."),
+        ("planned", "Planned only: 1 object would be removed, 1 object would be put back as before; nothing was."),
+    ):
+        record = empty_run(tmp_path / action)
+        removed = "removed" if action == "updated" else "planned"
+        step(record, "undo route", action=removed, title="Undo Outbound route demo", object=None)
+        step(record, "undo trunk", action=action, title="Undo Trunk demo", differences=[row])
+        assert said in Reader(page(record)).words
+
+
 def test_a_drift_check_says_what_no_longer_holds_with_both_values(tmp_path: Path) -> None:
     record = empty_run(tmp_path, cites={"run": "20261123T1", "manifest_sha256": "ab" * 32})
     row = {"field": "call_status_url", "found": "https://other/", "wanted": "https://mine/"}

@@ -263,7 +263,7 @@ class FakeRun(SimpleNamespace):
     """What `capture` needs of a run."""
 
     def __init__(self, record: RunRecord, pages: Pages, **facts: Any) -> None:
-        on = SimpleNamespace(pages=pages, target=facts.pop("target", "sandbox"))
+        on = SimpleNamespace(pages=pages, target=facts.pop("target", "sandbox"), pbx=lambda: None)
         road = SimpleNamespace(road=facts.pop("road", "realm"))
         super().__init__(**{"record": record, "on": on, "settings": road, "notebook": "n", "writes": True, **facts})
 

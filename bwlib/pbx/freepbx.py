@@ -2,7 +2,14 @@
 
 FreePBX keeps its configuration in a database and writes Asterisk's files from it at Apply Config. So "in force" means
 here: FreePBX holds it, and no change waits for Apply Config. A change that somebody else left waiting is never swept
-in silently. GraphQL is not used: it has no trunks and no routes, and of extensions no secret.
+in silently.
+
+Why not GraphQL (module api, 15 to 17), not even for what it has: it has no trunk and no route, so the administrator's
+session is needed anyway, and its client would be one more secret. Of an extension no query returns the secret, and
+`addExtension` takes none: so nobody could say whether it is the site's. `updateExtension` deletes the extension, makes
+it anew and blanks its Outbound CID unless every field is sent again, and does nothing, with HTTP 200, unless `tech` is
+sent. `doreload` only promises a reload, an inbound route made by it does not even ask for one, and the shell's way to
+a client (`genclientcred`) kills the one before.
 
 Whose an object is: ours carry the site's mark (freepbx_fields.MARK_FIELDS), another site's carries that site's. One
 without a mark was made by hand: it is taken over, unmarked, where it evidently is the same thing (same server, same

@@ -6,7 +6,7 @@ it names is an `Attempt`. A step may be attempted several times in one run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -228,6 +228,12 @@ def _elapsed(first: Line, last: Line) -> float:
 
 
 # ---------------------------------------------------------------- exchanges
+
+
+def exchanges_of(folder: Path, ids: Collection[str]) -> list[HttpExchange]:
+    """The exchanges of these ids, redacted as they lie in http.jsonl, in the order in which they were made."""
+    lines = read_json_lines(folder / "http.jsonl").lines
+    return [_exchange(place, line) for place, line in enumerate(lines, start=1) if text(line, "id") in ids]
 
 
 def _exchange(place: int, line: Line) -> HttpExchange:

@@ -98,10 +98,9 @@ def _value(value: Value) -> str:
     )
     # Lines for a file keep their lines.
     shown = card.preformatted(value.text) if "\n" in value.text else card.code(value.text or "(leave empty)")
-    cell = '<td style="padding:.1em .8em .1em 0">'
-    return f'<tr><th scope="row" style="text-align:left;font-weight:normal;padding-right:.8em">{name}</th>' + (
-        f"{cell}{shown}</td>{cell}{button}</td></tr>"
-    )
+    cell = '<td style="vertical-align:top;padding:.1em .8em .1em 0">'
+    head = '<th scope="row" style="text-align:left;vertical-align:top;font-weight:normal;padding-right:.8em">'
+    return f"<tr>{head}{name}</th>{cell}{shown}</td>{cell}{button}</td></tr>"
 
 
 def _secret(value: Value, reveal: Reveal) -> Any:

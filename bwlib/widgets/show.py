@@ -21,6 +21,7 @@ from bwlib.widgets.place import Place
 
 if TYPE_CHECKING:
     from bwlib.doctor import Check
+    from bwlib.record.report_facts import HttpExchange
 
 _CHECKS = {"ok": "passed", "optional": "skipped", "missing": "failed"}
 # What the facts of a card are, where they are not an object that was read back after writing it.
@@ -116,6 +117,32 @@ def show_checks(title: str, checks: Sequence[Check]) -> None:
         rows.append((f"{sign} {check.status}", check.name, found))
         lines.append(f"  {sign} {check.status}  {check.name}: {found}")
     _display(card.frame(card.heading(title) + card.table(("status", "what", "found"), rows, "")), "\n".join(lines))
+
+
+def show_exchanges(exchanges: Sequence[HttpExchange]) -> None:
+    """The HTTP exchanges behind a step, one click away: a line for each, and on its own click what was sent and came.
+
+    They are redacted already. The text twin has the lines; the bodies are in the record's http.jsonl.
+    """
+    if not exchanges:
+        return
+    lines = [_exchange_line(one) for one in exchanges]
+    summary = f"the exchange behind it ({len(lines)} requests)" if len(lines) > 1 else "the exchange behind it"
+    parts = [_exchange_html(one, line) for one, line in zip(exchanges, lines, strict=True)]
+    html = card.folded(summary, "".join(parts))
+    _display(html, "\n".join([f"{summary}:", *(_one_line(f"  {line}") for line in lines)]))
+
+
+def _exchange_line(one: HttpExchange) -> str:
+    came = str(one.status) if one.status else one.error or "no answer"
+    return f"{one.method} {one.path} → {came}, {one.elapsed_ms:.0f} ms"
+
+
+def _exchange_html(one: HttpExchange, line: str) -> str:
+    bodies = [(name, body) for name, body in (("sent", one.request_body), ("came back", one.response_body)) if body]
+    if not bodies:
+        return card.line(line)
+    return card.folded(line, "".join(card.line(name) + card.preformatted(body) for name, body in bodies))
 
 
 def show_webhooks(webhooks: Iterable[Webhook]) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from peers import missing, module
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page, Request, WebSocket
+    from playwright.sync_api import Locator, Page, Request, Response, WebSocket
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = PROJECT / "build" / "screenshots"
@@ -132,6 +132,15 @@ class LabPerson:
     def menu(self, menu: str, command: str) -> None:
         self.page.locator(f'li.lm-MenuBar-item:has-text("{menu}")').click()
         self.page.locator(f'li[data-command="{command}"]').click()
+
+    def save(self) -> None:
+        """By the menu; it is on the disk then."""
+
+        def is_saved(answer: Response) -> bool:
+            return answer.request.method == "PUT" and "/api/contents/" in answer.url
+
+        with self.page.expect_response(is_saved):
+            self.menu("File", "docmanager:save")
 
     def cell(self, source: str) -> Locator:
         """The code cell whose source has these words."""

@@ -1,6 +1,7 @@
 """The whole guide with FreePBX as the PBX: its pages are the stand-in's, and Apply Config configures a real Asterisk.
 
-So both calls are placed and heard, over what FreePBX makes of the fields that we sent. As FreePBX 16 and 17.
+As FreePBX 17 both calls are placed and heard, over what FreePBX makes of the fields that we sent. As FreePBX 16 there
+are the pages only, beyond the reach of a sandbox: there the run says that no call was heard.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from freepbx_asterisk import Applied
 from freepbx_site import GUIDE
 from freepbx_stand_in import PASSWORD, USER, FreePbx, freepbx
@@ -22,14 +24,17 @@ from watched import Walk, bw_runbook
 
 from bwlib import open_run, start_site
 from bwlib.browser import why_no_browser
+from bwlib.calling import OUT_OF_REACH
+from bwlib.cli_run import run_notebooks
+from bwlib.errors import PbxRefused
 from bwlib.record.journal import read_lines
+from bwlib.record.run_record import run_folders
 from bwlib.sandbox import control
 from bwlib.sandbox import pbx as stage_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(300)]
 
 MADE = ("application", "realm", "sip_credential", "trunk", "route", "extension")
-ON_PBX = ("trunk", "route", "extension")
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             running.down()
 
 
-@pytest.fixture(scope="module", params=[16, 17])
-def site(request: pytest.FixtureRequest, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    version = request.param
-    folder = tmp_path_factory.mktemp(f"freepbx{version}")
+@pytest.fixture(scope="module")
+def site(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A FreePBX 17 with a real Asterisk behind its pages."""
+    folder = tmp_path_factory.mktemp("freepbx17")
     stage = stage_of.write_base_config(folder / "asterisk", asterisk(), sip_host=loopback(5))
     applied = Applied(stage)
     applied.include()
@@ -71,9 +76,9 @@ def site(request: pytest.FixtureRequest, home: Path, tmp_path_factory: pytest.Te
     )  # fmt: skip
     try:
         stage_of.wait_until_ready(stage, alive=lambda: process.poll() is None)
-        with freepbx(version) as (state, url):
+        with freepbx(17) as (state, url):
             state.on_apply = applied.apply
-            yield Site(_site_file(folder, f"pbx{version}", url, stage.sip), state)
+            yield Site(_site_file(folder, "pbx17", url, stage.sip), state)
     finally:
         stage_of.stop(process)
 
@@ -86,7 +91,7 @@ def _site_file(folder: Path, name: str, url: str, sip: tuple[str, int]) -> Path:
     path.write_text(
         f'name = "{name}"\n[bandwidth]\nsandbox_account = "{name}"\n'
         f'[pbx]\nkind = "freepbx"\nurl = "{url}"\nuser = "{USER}"\npassword = "file:secrets/freepbx"\n'
-        f'sip_host = "{sip[0]}"\nsip_port = {sip[1]}\n'
+        f'sip_host = "{sip[0]}"\nsip_port = {sip[1]}\ntrunk = "bandwidth"\nroute = "bandwidth"\nextension = "101"\n'
     )
     start_site(path)
     return path
@@ -156,16 +161,21 @@ def test_no_secret_is_in_the_record_or_on_any_command_line(first: Walk, site: Si
     shown = "\n".join(first.command_lines)
     assert "ipykernel" in shown
     assert [secret for secret in secrets if secret in shown] == []
+    sheet = (first.record / "settings_sheet.txt").read_text()
+    assert "kept in file:secrets/sip_password" in sheet
     everything = b"".join(path.read_bytes() for path in first.record.rglob("*") if path.is_file())
     assert [secret for secret in secrets if secret.encode() in everything] == []
     assert [one for one in site.pbx.requests for secret in secrets if secret in one] == []
 
 
-def test_a_second_run_finds_everything_unchanged_and_posts_nothing(first: Walk, site: Site) -> None:
+def test_a_second_run_of_step_3_finds_everything_unchanged_and_posts_nothing(first: Walk, site: Site) -> None:
     tables, posted = site.tables(), len(site.pbx.posted)
-    second = bw_runbook("run", str(site.file))
-    assert second.code == 0, second.stdout + second.stderr
-    assert {second.steps()[name]["action"] for name in MADE} == {"unchanged"}
+    with pytest.raises(typer.Exit) as ended:
+        run_notebooks(site.file, {"mode": "apply"}, ["30_pbx"], as_json=False)
+    assert ended.value.exit_code == 0
+    lines = read_lines(run_folders(site.file.parent / "runs" / "pbx17")[-1] / "journal.jsonl")
+    actions = {line["step"]: line["action"] for line in lines if line["kind"] == "step" and "action" in line}
+    assert {actions[name] for name in ("trunk", "route", "extension")} == {"unchanged"}
     assert (site.tables(), len(site.pbx.posted)) == (tables, posted)
 
 
@@ -187,14 +197,14 @@ def test_a_change_that_waits_for_apply_config_stops_step_3_and_is_not_swept_in(f
     trunk = site.pbx.trunks["1"]
     kept, trunk["qualify_frequency"], site.pbx.reload_due = trunk["qualify_frequency"], "60", True
     posted = len(site.pbx.posted)
+    run = open_run(site.file, notebook="test")
     try:
-        stopped = bw_runbook("run", str(site.file))
-        assert stopped.code != 0
-        assert "waits for Apply Config" in stopped.stdout
-        assert stopped.steps()["trunk"]["status"] == "failed"
+        with pytest.raises(PbxRefused, match="waits for Apply Config"):
+            run.trunk()
         assert (site.pbx.reload_due, len(site.pbx.posted)) == (True, posted)
     finally:
         trunk["qualify_frequency"], site.pbx.reload_due = kept, False
+        run.seal()
 
 
 # ---------------------------------------------------------------- and back
@@ -207,29 +217,73 @@ def test_undo_takes_away_what_the_run_made_and_leaves_freepbx_as_it_was(first: W
     assert not site.pbx.reload_due
 
 
+# ---------------------------------------------------------------- as FreePBX 16, out of reach
+
+
+@pytest.fixture
+def pages_only(home: Path, tmp_path: Path) -> Iterator[Site]:
+    with freepbx(16) as (state, url):
+        yield Site(_site_file(tmp_path, "pbx16", url, ("192.0.2.16", 5060)), state)  # RFC 5737: nobody is there
+
+
+def test_where_no_call_can_be_heard_the_run_says_so_and_the_rest_is_done_as_on_17(pages_only: Site) -> None:
+    site = pages_only
+    walk = bw_runbook("run", str(site.file))
+    assert walk.code == 0, walk.stdout + walk.stderr
+    steps = walk.steps()
+    assert {steps[name]["action"] for name in MADE} == {"created"}
+    assert (steps["ready"]["status"], steps["check_pbx"]["status"]) == ("passed", "passed")
+    for call in ("call_from_extension", "call_to_extension"):
+        assert (steps[call]["status"], steps[call]["action"]) == ("skipped", "skipped")
+        assert OUT_OF_REACH in str(steps[call]["note"])
+    assert "heard by the phone" not in walk.stdout
+    assert "status: skipped" in walk.stderr
+    run = open_run(site.file, notebook="test")
+    posted = len(site.pbx.posted)
+    run.trunk(), run.route(), run.extension()
+    actions = [line["action"] for line in run.record.journal.lines() if line["kind"] == "step" and "action" in line]
+    assert (actions, len(site.pbx.posted)) == (["unchanged"] * 3, posted)
+    run.undo()
+    run.seal()
+    assert site.tables() == [{}, {}, {}, {}]
+    adopt_and_undo(site)
+
+
 def test_a_trunk_typed_in_by_hand_is_adopted_and_undo_gives_it_its_slips_back(first: Walk, site: Site) -> None:
     """Last: it begins anew, after the undo."""
+    adopt_and_undo(site)
+
+
+def adopt_and_undo(site: Site) -> None:
+    """A person's trunk with slips in it: ours for a while, then the person's again to the last field."""
     run = open_run(site.file, notebook="test")
     realm = run.application() and run.realm()
     assert realm is not None
     credential = run.sip_credential(realm)
     assert credential is not None
-    proxy, number = run.on.trunk_proxy, run.on.number
     secret = (site.file.parent / "secrets" / "sip_password").read_text().strip()
     typed = {name: value for name, value in GUIDE.items() if name not in ("action", "tech")} | {
         "sip_server": realm.fqdn, "from_domain": realm.fqdn, "username": credential.username, "secret": secret,
-        "outbound_proxy": f"sip:{proxy}\\;lr", "match": ",".join(run.on.bandwidth_ips), "codec": "ulaw,alaw,h264",
-        "outcid": f'"Acme" <{number}>', "qualify_frequency": "60", "registration": "receive",
+        "outbound_proxy": f"sip:{run.on.trunk_proxy}\\;lr", "match": ",".join(run.on.bandwidth_ips),
+        "codec": "ulaw,alaw,h264", "outcid": f'"Acme" <{run.on.number}>', "qualify_frequency": "60",
+        "registration": "receive",
     }  # fmt: skip
     site.pbx.by_hand("trunks", "7", **typed)
-    before = dict(site.pbx.trunks["7"])
+    before = _kept(site.pbx.trunks["7"])
     run.trunk()
     run.seal()
     assert list(site.pbx.trunks) == ["7"]
     assert (site.pbx.trunks["7"]["registration"], site.pbx.trunks["7"]["qualify_frequency"]) == ("none", "0")
-    undone = bw_runbook("undo", str(run.record.folder))
-    assert undone.code == 0, undone.stdout + undone.stderr
-    assert "put back as it was before" in undone.stdout
-    same = [name for name in before if name not in ("action", "extdisplay")]
-    assert {name: site.pbx.trunks["7"].get(name) for name in same} == {name: before[name] for name in same}
+    assert list(site.pbx.dids) == ["101/"]
+    undoing = open_run(site.file, notebook="90_undo")
+    outcomes = [outcome for outcome in undoing.undo(run.record.folder.name) if "Trunk" in outcome.title]
+    undoing.seal()
+    assert [(outcome.action, outcome.note) for outcome in outcomes] == [("updated", "put back as it was before")]
+    assert _kept(site.pbx.trunks["7"]) == before
     assert site.pbx.dids == {}
+    assert not site.pbx.reload_due
+
+
+def _kept(page: dict[str, str]) -> dict[str, str]:
+    """What FreePBX keeps of a form: not which button was pressed on which page."""
+    return {name: value for name, value in page.items() if name not in ("action", "extdisplay")}

@@ -151,6 +151,18 @@ def test_the_pages_do_show_the_secrets_so_only_the_cover_keeps_them_out() -> Non
         assert {SIP_SECRET, PHONE_SECRET} <= set(browse(look))
 
 
+def test_a_page_of_freepbx_that_the_operator_names_is_signed_in_to_and_covered_as_well(
+    taken: Photographed, tmp_path: Path
+) -> None:
+    run = a_run(tmp_path, taken.run.on.pbx())
+    pages = adapter(next(iter(taken.run.on.pbx().identity().values()))).pages(A_TRUNK)
+    assert pages is not None
+    capturing.capture(run, {"trunk": A_TRUNK}, pages.screens[0].url)
+    [line] = [line for line in read_lines(run.record.journal.path) if line["kind"] == "screenshot"]
+    assert (line["status"], line["reason"], line["file"]) == ("passed", "", "screenshots/30_pbx.png")
+    assert taken.state.sessions == set()
+
+
 def test_a_secret_that_stands_anywhere_else_on_a_page_stops_its_picture(tmp_path: Path) -> None:
     with freepbx() as (state, url):
         for kind, wanted in ALL:

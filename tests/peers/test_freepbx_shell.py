@@ -18,6 +18,7 @@ from bwlib.pbx.freepbx import FreepbxPbx
 from bwlib.pbx.freepbx_shell import ShellDriver
 from bwlib.steps.compare import differences
 from bwlib.steps.pbx import EXTENSION, TRUNK, check_no_registration, ensure_on_pbx, remove_from_pbx
+from bwlib.steps.pbx_restore import restore_on_pbx
 
 pytestmark = pytest.mark.peer
 FAKE = Path(__file__).resolve().parents[1] / "freepbx" / "fake_freepbx.php"
@@ -94,6 +95,26 @@ def test_what_is_written_has_the_guides_defaults(shell: Shell) -> None:
     assert (kept["codecs"], kept["dtmfmode"], kept["transport"]) == ("ulaw,alaw", "rfc4733", "0.0.0.0-udp")
     assert shell.state()["device"]["101"]["secret"] == PHONE_SECRET
     assert shell.state()["due"] is False
+
+
+def test_a_trunk_typed_in_by_hand_gets_every_field_back_by_the_shell_too(shell: Shell) -> None:
+    ensure_on_pbx(shell.pbx(), *ALL[0])
+    made = shell.state()
+    slips = {"registration": "receive", "qualify_frequency": "60", "codecs": "ulaw,h264", "keepcid": "all"}
+    theirs = {**made["pjsip"]["1"], **slips, "provider": ""}
+    row = {**made["trunk"]["1"], "provider": "", "keepcid": "all"}
+    shell.change(pjsip={"1": theirs}, trunk={"1": row}, did=[])
+    before = shell.pbx().snapshot()
+    outcome = ensure_on_pbx(shell.pbx(), *ALL[0])
+    assert outcome.action == "updated"
+    told: list[dict[str, Any]] = [vars(row) for row in outcome.differences]
+    copies = [(before, shell.pbx().snapshot())]
+    back = restore_on_pbx(shell.pbx(), TRUNK, "bandwidth", told, copies, write=True)
+    assert back.action == "updated"
+    kept = shell.state()["pjsip"]["1"]
+    assert {name: kept[name] for name in slips} == slips
+    assert shell.state()["did"] == []
+    assert SIP_SECRET not in f"{copies}{back.differences}{back.note}"
 
 
 def test_no_secret_is_on_a_command_line(shell: Shell) -> None:

@@ -203,7 +203,7 @@ def test_the_call_over_what_was_made_by_hand_is_heard(stage: Stage) -> None:
 
 
 def test_no_secret_was_saved(stage: Stage) -> None:
-    stage.person.page.keyboard.press("Control+s")
+    stage.person.save()
     secrets = [path.read_text().strip() for path in (stage.site.parent / "secrets").iterdir()]
     assert len(secrets) >= 2
     for path in stage.site.parent.rglob("*"):

@@ -74,8 +74,7 @@ def test_an_interrupt_leaves_the_card_usable(stage: tuple[LabPerson, Path, Any])
 
 def test_a_page_that_is_loaded_anew_shows_cards_that_still_work(stage: tuple[LabPerson, Path, Any]) -> None:
     person, _, _ = stage
-    person.page.keyboard.press("Control+s")
-    person.page.locator("#jp-main-dock-panel .lm-mod-current:not(.jp-mod-dirty)").wait_for()
+    person.save()
     person.page.reload()
     person.page.locator(f"{NOTEBOOK} .bw-step-realm .bw-badge").first.wait_for()
     person.idle()

@@ -32,7 +32,7 @@ TIPS = {
     "Plan": "Look, and list what would change. Sends nothing that writes",
     "Apply": "Save these answers, look, write what differs, read it back",
     "Verify": "Read it back now and compare it field by field. Writes nothing",
-    "Undo": "Remove what this site's records say we created here, if it is still the same",
+    "Undo": "Take back what this site's records say we made or changed here, if it is still the same",
     "Check what I did": "Read back what is there, whoever made it, and compare it field by field. Writes nothing",
     "Place the call": "One real call; on a live account it may be billed",
     "Take the picture": "Open the page in a browser of its own and take its picture",

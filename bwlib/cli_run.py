@@ -47,9 +47,9 @@ def run_sites(site_files: list[Path], parameters: Mapping[str, object], as_json:
         try:
             result = _run_one(path, parameters, None, as_json, None)
             ended.append((path, result.status, result.exit_code))
-        except BwlibError as error:
+        except (BwlibError, OSError) as error:  # a full disk stops this site; the next may lie elsewhere
             talk(f"{type(error).__name__}\n{error}")
-            ended.append((path, type(error).__name__, error.exit_code))
+            ended.append((path, type(error).__name__, getattr(error, "exit_code", 1)))
     talk(f"\n{len(ended)} sites, {sum(code == 0 for *_, code in ended)} passed")
     for path, status, code in ended:
         talk(f"  {'✔' if code == 0 else '✘'} {status:<10} {path}")

@@ -43,6 +43,7 @@ PACKAGES = {
     "python-multipart": "python_multipart",
     "rich": "rich",
     "starlette": "starlette",
+    "tomlkit": "tomlkit",
     "typer": "typer",
     "uvicorn": "uvicorn",
 }

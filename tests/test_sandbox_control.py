@@ -205,13 +205,14 @@ def test_a_readback_that_died_is_back_for_the_next_run_at_the_same_place(tmp_pat
     first = control.start(tmp_path)
     try:
         dead = kill_readback(first)
+        said = f"readback (pid {dead}) is gone: starting it again"
+        # A process is a zombie a moment before all its threads are: only then can its parent know.
+        eventually(lambda: said in (first.directory / "supervisor.log").read_text())
         second = control.start(tmp_path)
         assert (second.pid, second.readback.url) == (first.pid, first.readback.url)
         address = second.readback
         assert health(second) == 200
         assert Readback(address.url, address.token, address.ca_file).webhooks() == []
-        log_text = (second.directory / "supervisor.log").read_text()
-        assert f"readback (pid {dead}) is gone: starting it again" in log_text
     finally:
         first.down()
 

@@ -32,6 +32,12 @@ _WAY = """target => {
     return now !== document.body && now.compareDocumentPosition(target) & Node.DOCUMENT_POSITION_PRECEDING
         ? 'Shift+Tab' : 'Tab';
 }"""
+# A player shows the focus on the one of its own buttons that has it.
+_LOOK = """element => {
+    const style = getComputedStyle(element);
+    return element.tagName === 'AUDIO' ? element.contains(document.activeElement)
+        : [style.outlineStyle, style.outlineWidth, style.boxShadow, style.borderColor, style.backgroundColor].join();
+}"""
 # Where arrows choose a cell: in a notebook, and in nothing that takes them for itself.
 _AMONG_CELLS = """notebook => document.querySelector(notebook).contains(document.activeElement)
     && !document.activeElement.matches('input, textarea, select, audio, [role=tab], .cm-content')"""
@@ -43,7 +49,7 @@ _ACTIVE = """notebook => [...document.querySelectorAll(notebook + ' .jp-Cell')].
 
 @dataclass
 class KeyboardPerson(LabPerson):
-    """faults: what is wrong with what is ours, of every notebook that was left."""
+    """faults: what is wrong with what is ours in each notebook that was left, and where one does not see the focus."""
 
     faults: list[str] = field(default_factory=list)
     _at: str = field(default="", init=False)
@@ -100,10 +106,14 @@ class KeyboardPerson(LabPerson):
         """Put the focus there by Tab or Shift+Tab."""
         handle = target.element_handle()
         assert handle is not None
+        before, pressed = handle.evaluate(_LOOK), False
         for _ in range(MANY_TABS):
             if not (key := self.page.evaluate(_WAY, handle)):
+                if pressed and handle.evaluate(_LOOK) == before:
+                    self.faults.append(f"one does not see the focus: {handle.evaluate('e => e.outerHTML')[:200]}")
                 return
             self.page.keyboard.press(key)
+            pressed = True
         raise AssertionError(f"no way by Tab to {handle.evaluate('e => e.outerHTML.slice(0, 200)')}")
 
     def activate(self, target: Locator, key: str = "Enter") -> None:

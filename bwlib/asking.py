@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bwlib import secret_references
 from bwlib.asking_by_hand import tab_of
 from bwlib.asking_words import CARDS, TIPS, VERBS, Asked, Verb
 from bwlib.entries import fault_in
@@ -30,6 +31,8 @@ T = TypeVar("T")
 
 # What only shows something proves nothing: its card has no badge.
 _SHOWN = ("answers", "overview")
+# What is about the run as it is: a sealed one is not gone on from.
+_OF_THIS_RUN = ("seal", "overview", "export")
 # A step's status -> the word in its card's badge.
 _BADGES = {"pending": "planned", "passed": "passed", "skipped": "skipped", "failed": "failed"}
 
@@ -71,14 +74,14 @@ def card_of(run: Run, step: str, do: Callable[[], object]) -> StepCard:
 
 def _once_more(asked: Asked) -> Asked:
     """A notebook's second cell for the same step only looks again: its form is above."""
-    return replace(asked, buttons=("Verify",), entries=(), by_hand=False)
+    return replace(asked, buttons=("Plan",) if asked is CARDS["undo"] else ("Verify",), entries=(), by_hand=False)
 
 
 def _button(run: Run, step: str, word: str, do: Callable[[Answers], str]) -> Button:
     writes = VERBS[word] in ("apply", "undo") and step not in ("answers", "export", "capture", "seal")
     live = run.on.target == "live" and writes
     confirm = f"This writes to the LIVE account {run.on.account_id}." if live else ""
-    planned_only = run.mode == "plan" and writes
+    planned_only = run.mode == "plan" and (writes or step in ("answers", "export"))
     tip = 'The notebook\'s parameter says mode = "plan": nothing is written' if planned_only else TIPS[word]
     return Button(word, tip, do, confirm, needs_form=VERBS[word] != "undo", disabled=planned_only)
 
@@ -87,10 +90,13 @@ def _press(run: Run, step: str, verb: Verb, cell: object, do: Callable[[], objec
     """What a button does; the word for the badge. Errors go to the card, which shows them."""
     with run.clicked(verb, cell):
         kernel.learn_now()
-        run.take(answers, save=verb == "apply")
+        if step not in _OF_THIS_RUN:
+            own = {entry.name for entry in CARDS[step].entries} if verb == "apply" else set()
+            run.take(answers, save=own)
         run.status.pop(step, None)
         try:
-            return _undo(run, step) if verb == "undo" else _do(run, step, do)
+            with secret_references.without_prompts():
+                return _undo(run, step) if verb == "undo" else _do(run, step, do)
         finally:
             kernel.learn_now()
 
@@ -104,6 +110,8 @@ def badge(run: Run, step: str) -> str:
     """The word for how the step ended; what writes no status down has ended well when it raised nothing."""
     if step in _SHOWN:
         return ""
+    if CARDS[step].road not in ("", run.settings.road):
+        return "skipped"
     return _BADGES.get(run.status.get(step, "passed"), "passed")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from bwlib.by_hand_walk import (
 )
 from bwlib.errors import BwlibError, NotAsExpected
 from bwlib.record import kernel
+from bwlib.starting import SITE_FILE, site_path
 from bwlib.wanted import found_application, kept_secrets, wanted_extension, wanted_route, wanted_trunk
 from bwlib.widgets.by_hand import ByHandTab
 
@@ -31,14 +33,24 @@ _READBACKS = "the sandbox's readback"
 
 def tab_of(run: Run, step: str, check: Callable[[], None]) -> ByHandTab:
     """The tab of a step; `check` is what its button does."""
-    from bwlib import capturing
-
     return ByHandTab(
-        lambda: guide_of(run, step),
+        lambda: _now(run, step),
         check=check,
         reveal=lambda widget, reference, hidden: _reveal(run, widget, reference, hidden),
-        give=lambda name, data: capturing.picture(run, data, name, ask=False),
+        give=lambda name, data: _give(run, name, data),
     )
+
+
+def _now(run: Run, step: str) -> ByHand:
+    run.take({})  # the site file as it is by now
+    return guide_of(run, step)
+
+
+def _give(run: Run, name: str, data: bytes) -> None:
+    from bwlib import capturing
+
+    run.take({})  # into a new run, when this one was sealed meanwhile
+    capturing.picture(run, data, name, ask=False)
 
 
 def guide_of(run: Run, step: str) -> ByHand:
@@ -80,10 +92,18 @@ def _folder_of(run: Run) -> str:
 
 def _reveal(run: Run, widget: Any, reference: str, hidden: Callable[[], None]) -> None:
     """Show the secret for half a minute; why it cannot be shown, where it cannot. No reference: hide it."""
+    if reference and not _is_saved_redacted(run):
+        widget.value = escape(f"not shown: this JupyterLab does not redact what it saves; it is kept in {reference}")
+        return
     try:
         kernel.reveal(widget, _secret(run, reference) if reference else None, hidden=hidden)
     except BwlibError as error:
         widget.value = escape(f"{error.came_back}. {error.do_next}")
+
+
+def _is_saved_redacted(run: Run) -> bool:
+    """Whether the front end was started by `bw-runbook lab` for this very site: its save hook knows these secrets."""
+    return bool(os.environ.get(SITE_FILE)) and site_path(None) == run.settings.path
 
 
 def _secret(run: Run, reference: str) -> SecretStr:

@@ -45,8 +45,10 @@ KINDS = {
 _OF_REALM_ROAD = ("realm", "sip_credential")
 
 
-def capture(run: Run, shown: Mapping[str, object], url: str | None = None) -> None:
+def capture(run: Run, shown: Mapping[str, object], url: str | None = None) -> str:
     """Take and show a picture for each object; an object is None when its step made none.
+
+    "passed" when every picture was taken, else "skipped".
 
     Raises: SettingsError for an unknown kind or a url that is none.
     """
@@ -62,6 +64,7 @@ def capture(run: Run, shown: Mapping[str, object], url: str | None = None) -> No
     for one in pictures:
         holds = one.shot.must_hold
         show.show_picture(one.shot.title, one.status, one.reason, holds, one.png, one.file)
+    return "passed" if all(one.status == "passed" for one in pictures) else "skipped"
 
 
 def _is_on_road(run: Run, kind: str) -> bool:

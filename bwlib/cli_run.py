@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from bwlib.cli_output import talk
-from bwlib.errors import BwlibError, SettingsError
+from bwlib.errors import SettingsError
 
 if TYPE_CHECKING:
     from bwlib.record.run_record import RunRecord
@@ -47,9 +47,12 @@ def run_sites(site_files: list[Path], parameters: Mapping[str, object], as_json:
         try:
             result = _run_one(path, parameters, None, as_json, None)
             ended.append((path, result.status, result.exit_code))
-        except (BwlibError, OSError) as error:  # a full disk stops this site; the next may lie elsewhere
+            if _was_interrupted(result.folder):
+                break  # whoever said stop meant all of it
+        except Exception as error:  # a full disk or a slip of ours stops this site; the next may fare better
             talk(f"{type(error).__name__}\n{error}")
             ended.append((path, type(error).__name__, getattr(error, "exit_code", 1)))
+    ended += [(path, "not run", 1) for path in site_files[len(ended) :]]
     talk(f"\n{len(ended)} sites, {sum(code == 0 for *_, code in ended)} passed")
     for path, status, code in ended:
         talk(f"  {'✔' if code == 0 else '✘'} {status:<10} {path}")
@@ -57,6 +60,13 @@ def run_sites(site_files: list[Path], parameters: Mapping[str, object], as_json:
         rows = [{"site_file": str(path), "status": status, "exit_code": code} for path, status, code in ended]
         print(json.dumps({"sites": rows}))
     raise typer.Exit(next((code for *_, code in ended if code), 0))
+
+
+def _was_interrupted(folder: Path) -> bool:
+    from bwlib.record.journal import read_lines
+
+    lines = read_lines(folder / "journal.jsonl")
+    return any(line.get("kind") == "notebook" and line.get("reason") == "interrupted" for line in lines)
 
 
 def _run_one(

@@ -1,7 +1,7 @@
 """From one site to many: a template of this site's answers, a table with one line per site, and site files from both.
 
 A line of the table says what differs; everything else comes from the template, and every name that neither gives from
-the site's own name. Secrets are in neither, only the places where they are kept, below each site's own folder.
+the site's own name. Secrets are in neither, only the places where they are kept; two sites must not share one.
 """
 
 from __future__ import annotations
@@ -29,11 +29,16 @@ COLUMNS = (
     "bandwidth.account_id",
     "bandwidth.number",
     "application.callback_url",
+    "readback.url",
+    "pbx.url",
     "pbx.ssh",
+    "pbx.ami_host",
     "pbx.sip_host",
     "pbx.extension",
     "test.dial",
 )
+# A line that nobody has overwritten.
+EXAMPLE = {"name": "branch-2", "bandwidth.number": "+19195550102"}
 README = """\
 The same for other sites
 ========================
@@ -63,15 +68,26 @@ class SiteText:
 
 
 def write_export(settings: Settings, folder: Path) -> list[Path]:
-    """Write site.toml, sites.csv and README.txt into the folder; returns them. Raises: SettingsError."""
+    """Write site.toml, sites.csv and README.txt into the folder; returns them.
+
+    One that is there and differs may have been filled in by hand: it stays, and the new one is written beside it.
+    Raises: SettingsError.
+    """
     files = {"site.toml": template_of(settings), "sites.csv": table_of(settings), "README.txt": README}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8", newline="")
+        paths = [_beside(folder / name, text) for name, text in files.items()]
+        for path, text in zip(paths, files.values(), strict=True):
+            path.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise SettingsError(f"write into {folder}", error.strerror or str(error), "mend that and try again") from None
-    return [folder / name for name in files]
+    return paths
+
+
+def _beside(path: Path, text: str) -> Path:
+    """The path itself, or another name when something else is there."""
+    is_other = path.exists() and path.read_bytes() != text.encode()
+    return path.with_name(f"{path.stem}.new{path.suffix}") if is_other else path
 
 
 def template_of(settings: Settings) -> str:
@@ -92,7 +108,7 @@ def table_of(settings: Settings) -> str:
     own = names_for(settings.name)
     mine = {entry: str(_answer(settings, entry)) for entry in COLUMNS}
     mine |= {entry: "" for entry, value in own.items() if mine.get(entry) == value}
-    example = {"name": "branch-2", "bandwidth.number": "+19195550102", "pbx.sip_host": "203.0.113.20"}
+    example = {**EXAMPLE, "pbx.sip_host": "203.0.113.20"}
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\r\n")
     writer.writeheader()
@@ -195,6 +211,8 @@ def _is_entry(name: str) -> bool:
 
 
 def _faults_in(line: int, row: Mapping[str, str]) -> Iterator[str]:
+    if all(row.get(entry) == cell for entry, cell in EXAMPLE.items()):
+        yield f"line {line}: it is the example; overwrite it, or delete it"
     for entry, cell in row.items():
         if not cell and entry != "name":
             continue
@@ -255,17 +273,33 @@ def _shared(texts: Sequence[SiteText], template: Path) -> Iterator[str]:
         except SettingsError:
             continue
         account = site.bandwidth.account_id or site.bandwidth.sandbox_account
-        pbx = (site.pbx.ssh, site.pbx.url, site.pbx.config_dir, site.pbx.sip_host)
+        pbx = (site.pbx.url,) if site.pbx.url else (site.pbx.ssh, site.pbx.config_dir, *_only_typed(site))
         for what, value, where in (
             ("name", site.name, ()),
             ("pbx.extension", site.pbx.extension, pbx),
             ("pbx.trunk", site.pbx.trunk, pbx),
             ("realm.name", site.realm.name, (account,)),
             ("application.name", site.application.name, (account,)),
+            ("bandwidth.number", site.bandwidth.number, (account,)),
+            *((entry, reference, ()) for entry, reference in _kept_in_one_place(site)),
         ):
+            if not value:
+                continue
             line = first.setdefault((what, value, *where), text.line)
             if line != text.line:
-                place = {"name": "", "pbx.extension": " on one PBX", "pbx.trunk": " on one PBX"}.get(
-                    what, " on one account"
-                )
+                place = " on one PBX" if what.startswith("pbx.") else " on one account" if where else ""
                 yield f"lines {line} and {text.line} have the same {what} {value}{place}"
+
+
+def _only_typed(site: Settings) -> tuple[str, ...]:
+    """Where nothing is written for the site, its PBX is the one at its SIP address."""
+    return (site.pbx.sip_host,) if site.pbx.kind == "by-hand" else ()
+
+
+def _kept_in_one_place(site: Settings) -> Iterator[tuple[str, str]]:
+    """The site's own secrets whose place does not depend on its folder: two sites would have one password."""
+    table = {"sip_credential.password": site.sip_credential.password, "pbx.extension_secret": site.pbx.extension_secret}
+    for entry, reference in table.items():
+        kind, _, rest = reference.partition(":")
+        if kind != "prompt" and (kind != "file" or Path(rest).expanduser().is_absolute()):
+            yield entry, reference

@@ -6,7 +6,7 @@ A `Run` is what `open_run` gives a notebook. It knows neither the sandbox nor th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from bwlib.errors import NotAsExpected
 from bwlib.models import Application, Extension, InboundSipUri, OutboundRoute, Outcome, Realm, SipCredential, Trunk
 from bwlib.record.run_record import RunRecord
 from bwlib.settings import Mode, Settings
+from bwlib.site_lock import one_at_a_time
 from bwlib.surroundings import Surroundings
 from bwlib.widgets import show
 
@@ -219,7 +220,7 @@ class Run:
 
         def take() -> None:
             there = {kind: thing or self.made.get(kind) for kind, thing in shown.items()}
-            capturing.capture(self, there, url)
+            self.status["capture"] = capturing.capture(self, there, url)
 
         ask(self, "capture", take)
 
@@ -261,10 +262,13 @@ class Run:
         from bwlib.record import kernel
         from bwlib.record.closing import close
 
-        if self._seal_here:
-            show.show_progress("writing the report and sealing the record")
-            kernel.write_transcripts(self.record)
-            close(self.record, target=self.on.target)
+        if self._seal_here and self.record.is_sealed:
+            show.show_text("Record sealed", [f"{self.record.folder} was sealed before; it does not change any more"])
+        elif self._seal_here:
+            with one_at_a_time(self.settings.runs_dir, self.notebook, show.show_progress):  # no step is cut in two
+                show.show_progress("writing the report and sealing the record")
+                kernel.write_transcripts(self.record)
+                close(self.record, target=self.on.target)
             show.show_text("Record sealed", [str(self.record.folder)])
         else:
             show.show_text("Record goes on", [f"{self.record.folder} is sealed when the unattended run ends"])
@@ -282,8 +286,8 @@ class Run:
         finally:
             self.doing, self.click = before, {}
 
-    def take(self, answers: Mapping[str, Any], *, save: bool) -> None:
-        """Work on with these answers of a form, by dotted entry; into the site file with them when `save`.
+    def take(self, answers: Mapping[str, Any], *, save: Collection[str] = ()) -> None:
+        """Work on with these answers of a form, by dotted entry; those of the entries in `save` go into the site file.
 
         Also takes in what another notebook has written into the site file meanwhile. A run that was sealed meanwhile
         is left alone: what comes is written into a new one. Raises: SettingsError, and then nothing is changed.
@@ -291,14 +295,15 @@ class Run:
         if self._reopen is None:
             return
         given = {**self._answers, **answers}
-        if save and given:
+        saved = {entry: value for entry, value in given.items() if entry in save}
+        if saved:
             from bwlib.site_file import write_answers
 
-            changed = write_answers(self.settings.path, given)
+            changed = write_answers(self.settings.path, saved)
             if changed:
                 show.show_text("Saved in the site file", changed)
-            self._saved |= frozenset(given)
-            given = {}
+            self._saved |= frozenset(saved)
+            given = {entry: value for entry, value in given.items() if entry not in saved}
         opened = self._reopen(given, self._saved)
         self._answers = given
         self.settings, self.on, self.record, self.secret = opened.settings, opened.on, opened.record, opened.secret

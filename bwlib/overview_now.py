@@ -130,6 +130,12 @@ def _take(site: _Site, line: Line) -> None:
         for thing in CONFIRMS.get(step, ()):
             known = site.known.get(thing, Known()).facts or confirmed(thing, facts)
             site.known[thing] = Known("proven", known, f"done at {when}")
+    if status in _FAILED:
+        for thing in CONFIRMS.get(step, ()):
+            if site.known.get(thing, Known()).state == "proven":
+                site.known[thing] = Known(
+                    "not proven", site.known[thing].facts, f"checked at {when}", "that check failed"
+                )
     if step not in TITLES:
         return
     before = site.known.get(step, Known())
@@ -140,6 +146,8 @@ def _take(site: _Site, line: Line) -> None:
     elif status in _FAILED:
         reason = str(line.get("came_back") or line.get("reason") or "")
         site.known[step] = Known("failed", before.facts, f"failed at {when}", reason)
+        if step in NAMED_BY:  # a call that was heard before says nothing about it any more
+            site.changed = str(line.get("at")), TITLES[step]
     else:  # planned, skipped, or begun: it proves nothing, and takes nothing back
         return
     site.at[step] = str(line.get("at"))

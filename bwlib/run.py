@@ -98,9 +98,13 @@ def _reopened(
     """What the run works on from now on: the site file as it is by now, and a new record if its own was sealed."""
     wins = {entry: value for entry, value in given.items() if entry not in saved}
     settings = load_settings(path, {**wins, **answers})
-    if settings.target != run.settings.target or settings.name != run.settings.name:
+    now, was = settings.bandwidth, run.settings.bandwidth
+    account = (settings.name, settings.target, now.account_id, now.sandbox_account)
+    if account != (run.settings.name, run.settings.target, was.account_id, was.sandbox_account):
         raise SettingsError(
-            "go on with this notebook", "the site's name or target was changed meanwhile", "run its cells from the top"
+            "go on with this notebook",
+            "the site's name, target or account was changed meanwhile",
+            "run its cells from the top",
         )
     record = run.record
     if record.is_sealed:

@@ -15,7 +15,8 @@ import re
 import secrets
 import stat
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from getpass import GetPassWarning, getpass
 from pathlib import Path
 
@@ -212,7 +213,26 @@ def _from_env(name: str) -> str:
     return value
 
 
+_may_ask = [True]  # whether somebody can be asked now
+
+
+@contextmanager
+def without_prompts() -> Iterator[None]:
+    """Within the block nobody is asked: a kernel that works for a button has no way to put a question."""
+    before, _may_ask[0] = _may_ask[0], False
+    try:
+        yield
+    finally:
+        _may_ask[0] = before
+
+
 def _from_prompt(question: str) -> str:
+    if not _may_ask[0]:
+        raise SecretUnavailable(
+            "ask for a secret",
+            "a button cannot ask",
+            'keep it as file: or keyring:, or run the cell with walk = "run"',
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", GetPassWarning)  # getpass would go on, with echo

@@ -27,13 +27,14 @@ def write_answers(path: Path, answers: Mapping[str, object]) -> list[str]:
     Raises: SettingsError, and then the file is as it was.
     """
     secret_references.refuse_values(answers, f"write into {path}")
+    path = path.resolve()  # a link stays a link, and whoever comes by it meets the same lock
     with _alone(path):
         now = load_settings(path)
         changed = [entry for entry, value in answers.items() if _answer(now, _known(entry, path)) != value]
         if not changed:
             return []
         try:
-            document = tomlkit.parse(path.read_text(encoding="utf-8"))
+            document = tomlkit.parse(path.read_bytes().decode("utf-8"))
         except (ParseError, OSError, UnicodeDecodeError) as error:  # it was readable just now
             raise SettingsError(f"write into {path}", str(error), "mend the file and try again") from None
         for entry in changed:
@@ -86,17 +87,16 @@ def _is_table(item: Any) -> bool:
 
 def _replace(path: Path, text: str) -> None:
     """The new file in the old one's place, once it is known to be a good one; its mode stays."""
-    target = path.resolve()  # a link stays a link
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".toml", dir=target.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".toml", dir=path.parent)
     new = Path(name)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        new.chmod(target.stat().st_mode & 0o777)
+        new.chmod(path.stat().st_mode & 0o777)
         _check(new, path)
-        new.replace(target)
+        new.replace(path)
     except OSError as error:
         raise SettingsError(f"write into {path}", error.strerror or str(error), "mend that, and save again") from None
     finally:

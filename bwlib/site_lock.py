@@ -19,8 +19,8 @@ from bwlib.errors import StillPending
 
 NAME = ".step.lock"
 _POLL_S = 0.2
-# Longer than a realm may take to become ACTIVE and a call to be heard.
-WAIT_S = 900.0
+# Less than an unattended cell may take (300 s), so that the reason is said; longer than a call until it is heard.
+WAIT_S = 240.0
 
 _held: set[Path] = set()  # by this process: a step within a step does not wait for itself
 

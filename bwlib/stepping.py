@@ -36,7 +36,7 @@ def do(
     where = _where(run)
     run.record.journal.append("step", step=name, status="running", mode=run.mode, **where)
     run.status[name] = "failed"  # until it is known better
-    go = {"plan": plan, "apply": apply, "verify": verify or (lambda: _verified(plan()))}[run.doing]
+    go = {"plan": plan, "apply": apply, "verify": verify or (lambda: verified(plan()))}[run.doing]
     try:
         with one_at_a_time(run.settings.runs_dir, run.notebook, show.show_progress) if run.writes else nullcontext():
             outcome = go()
@@ -93,7 +93,7 @@ def witness(run: Run, name: str, title: str, wanted: Mapping[str, str], **facts:
     return Witness(lambda: write("creating", dict(wanted)), lambda made: write("created", show.object_facts(made)))
 
 
-def _verified(plan: Outcome[T]) -> Outcome[T]:
+def verified(plan: Outcome[T]) -> Outcome[T]:
     """What was only read: as wanted when a plan finds nothing to change. Raises: NotAsExpected naming what differs."""
     if plan.action != "planned":
         return replace(plan, action="passed", note="; ".join(filter(None, ["read back just now", plan.note])))

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from bwlib import cli, start_site
 from bwlib.errors import SettingsError
 from bwlib.export import COLUMNS, site_texts, table_of, template_of, write_export, write_sites
-from bwlib.record.run_record import run_folders
+from bwlib.record.redact import Redactor
+from bwlib.record.run_record import run_folders, start_run
+from bwlib.runner.run_site import RunResult
 from bwlib.settings import load_settings, starter_site_file
 
 SECRET_WORDS = ("password", "secret")
@@ -33,6 +35,8 @@ def site(folder: Path, **answers: str) -> Path:
 
 def exported(tmp_path: Path) -> Path:
     write_export(load_settings(site(tmp_path)), tmp_path / "export")
+    rows = tmp_path / "export" / "sites.csv"
+    rows.write_bytes(b"".join(rows.read_bytes().splitlines(keepends=True)[:2]))  # without the example
     return tmp_path / "export"
 
 
@@ -56,7 +60,7 @@ def refused(path: Path, template: Path) -> str:
 def test_the_first_line_gives_this_very_site_again(tmp_path: Path) -> None:
     folder = exported(tmp_path)
     texts = site_texts(folder / "sites.csv", folder / "site.toml")
-    [mine, _] = write_sites(texts, tmp_path / "sites")
+    [mine] = write_sites(texts, tmp_path / "sites")
     now, again = load_settings(tmp_path / "site.toml"), load_settings(mine)
     assert again.model_dump(exclude={"path"}) == now.model_dump(exclude={"path"})
 
@@ -113,6 +117,10 @@ def test_every_spreadsheets_way_of_writing_is_read(tmp_path: Path, how: dict[str
     ([{"name": "a", "realm.name": "r"}, {"name": "b", "realm.name": "r"}], "same realm.name r on one account"),
     ([{"name": "a", "application.callback_user": "joe"}], "go together"),
     ([{"name": "a", "sip_credential.password": "hunter2hunter2"}], "reference"),
+    ([{"name": n, "pbx.sip_host": f"{n}.example", "pbx.extension": "200"} for n in "ab"], "same pbx.extension 200"),
+    ([{"name": n, "bandwidth.number": "+19195550100"} for n in "ab"], "same bandwidth.number"),
+    ([{"name": n, "sip_credential.password": "keyring:bw/one"} for n in "ab"], "same sip_credential.password"),
+    ([{"name": "branch-2", "bandwidth.number": "+19195550102"}], "line 2: it is the example"),
     ([{"name": "", "test.dial": "+19195550100"}], "line 2, name"),
 ])  # fmt: skip
 def test_a_faulty_line_is_named_and_nothing_is_written(tmp_path: Path, rows: list[dict[str, str]], said: str) -> None:
@@ -131,7 +139,7 @@ def test_all_faults_come_together(tmp_path: Path) -> None:
 
 def test_an_extension_may_be_used_twice_on_two_pbxs(tmp_path: Path) -> None:
     folder = exported(tmp_path)
-    rows = [{"name": n, "pbx.extension": "200", "pbx.sip_host": f"203.0.113.{i}"} for i, n in enumerate(("a", "b"))]
+    rows = [{"name": n, "pbx.extension": "200", "pbx.ssh": f"root@203.0.113.{i}"} for i, n in enumerate(("a", "b"))]
     assert len(site_texts(table(tmp_path, *rows), folder / "site.toml")) == 2
 
 
@@ -197,7 +205,7 @@ def test_the_command_writes_them_and_names_the_next_one(
         cli.main()
     assert ended.value.code == 0
     paths = [Path(path) for path in json.loads(capsys.readouterr().out)]
-    assert [load_settings(path).name for path in paths] == ["head-office", "branch-2"]
+    assert [load_settings(path).name for path in paths] == ["head-office"]
 
 
 def test_a_run_of_several_sites_looks_at_all_their_files_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,3 +236,42 @@ def test_sites_are_run_one_after_the_other_and_one_that_fails_stops_nobody(
     assert codes == {"north": 8, "south": 0}
     assert ended.value.code == 8
     assert len(run_folders(load_settings(south).runs_dir)) == 1
+
+
+def test_a_table_that_was_filled_in_is_not_written_over(tmp_path: Path) -> None:
+    folder = exported(tmp_path)
+    mine = (folder / "sites.csv").read_bytes()
+    paths = write_export(load_settings(tmp_path / "site.toml"), folder)
+    assert (folder / "sites.csv").read_bytes() == mine
+    assert [path.name for path in paths] == ["site.toml", "sites.new.csv", "README.txt"]
+
+
+def test_a_branch_is_never_written_to_the_head_offices_freepbx(tmp_path: Path) -> None:
+    path = site(tmp_path)
+    hq = '[pbx]\nkind = "freepbx"\nurl = "https://hq.example"\nuser = "a"\npassword = "env:X"'
+    path.write_text(path.read_text().replace("[pbx]", hq))
+    assert "hq.example" not in template_of(load_settings(path))
+    assert "https://hq.example" in table_of(load_settings(path))
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_ctrl_c_in_one_site_is_meant_for_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stops: bool
+) -> None:
+    ran: list[Path] = []
+
+    def run_one(path: Path, *_: Any) -> RunResult:
+        ran.append(path)
+        record = start_run(tmp_path / "runs", Redactor())
+        record.journal.append("notebook", notebook="00_start", status="failed", reason="interrupted" if stops else "x")
+        return RunResult(record.folder, "failed", 1, True)
+
+    monkeypatch.setattr("bwlib.cli_run._run_one", run_one)
+    good, other = site(tmp_path), tmp_path / "other.toml"
+    other.write_text('name = "other"\n')
+    monkeypatch.setattr("sys.argv", ["bw-runbook", "run", str(good), str(other), "--json"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert len(ran) == (1 if stops else 2)
+    rows = json.loads(capsys.readouterr().out.splitlines()[-1])["sites"]
+    assert [row["status"] for row in rows] == ["failed", "not run" if stops else "failed"]

@@ -168,7 +168,7 @@ def test_a_step_that_failed_shows_failed_with_what_was_known_before(site: Site) 
     assert (shown.parts["realm"].state, shown.parts["realm"].values[0]) == ("failed", FQDN)
     assert shown.parts["realm"].when.startswith("failed at ")
     assert (shown.calls[0].state, shown.calls[0].values) == ("failed", ("503 Service Unavailable",))
-    assert shown.parts["phone"].state == "proven"
+    assert shown.parts["phone"].state == "not proven"  # the other call was heard before that
 
 
 @pytest.mark.parametrize(("status", "action"), [("pending", "planned"), ("skipped", "skipped")])
@@ -251,3 +251,11 @@ def test_a_run_shows_it_with_words_beside_it_and_without_its_secrets(
     assert svg.startswith("<svg")
     assert "the sandbox's Asterisk" in text
     assert "PBX Interconnect demo" not in svg + text
+
+
+def test_a_check_that_failed_takes_back_what_it_had_confirmed(site: Site) -> None:
+    site.done(*OBJECTS)
+    site.new_run()
+    site.write("check_pbx", "failed", came_back="trunk.registration is yes")
+    shown = site.overview()
+    assert (shown.parts["trunk"].state, shown.parts["realm"].state) == ("not proven", "proven")

@@ -140,17 +140,26 @@ def test_an_interrupt_or_a_slip_of_ours_leaves_the_card_usable(displayed: Any, e
     assert not card._pressed["Apply"].disabled
 
 
-def test_on_a_live_account_a_button_that_writes_is_pressed_twice() -> None:
+def test_on_a_live_account_a_button_that_writes_is_pressed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("bwlib.widgets.step_card.time.monotonic", lambda: clock[0])
     pressed: list[str] = []
     card = a_card(lambda answers: pressed.append("yes") or "passed", confirm="This writes to the LIVE account 9.")
-    card.press("Apply")
+
+    def press(after_s: float) -> int:
+        clock[0] += after_s
+        card.press("Apply")
+        return len(pressed)
+
+    assert press(0) == 0
     assert "LIVE account 9" in card._progress.value
-    assert pressed == []
-    card.press("Plan")  # something else in between: then it must be asked again
-    card.press("Apply")
-    assert pressed == ["yes"]
-    card.press("Apply")
-    assert pressed == ["yes", "yes"]
+    assert press(0.2) == 0  # a double click is one press
+    assert press(2) == 1
+    assert press(2) == 1  # and asked again for the next
+    assert press(60) == 1  # too late: it is asked anew
+    field(card, "realm.name").value = "other"
+    assert press(2) == 1  # what was confirmed is not what would be written
+    assert press(2) == 2
 
 
 def test_a_disabled_button_stays_disabled() -> None:

@@ -61,8 +61,9 @@ class ByHandTab:
 
         try:
             guide = self._guide()
-        except BwlibError as error:
-            self._clicks.children = (HTML(f'<p role="alert">{escape(f"{error.came_back}. {error.do_next}")}</p>'),)
+        except Exception as error:
+            said = f"{error.came_back}. {error.do_next}" if isinstance(error, BwlibError) else type(error).__name__
+            self._clicks.children = (HTML(f'<p role="alert">{escape(said)}</p>'),)
             return
         parts: list[Any] = [HTML(f"<p>{escape(guide.where)}{_link(guide.address)}</p>")]
         for click in guide.clicks:

@@ -39,6 +39,9 @@ BADGES = {
 CHECK = "Check what I did"
 # The tab that is not open is too faint in both of JupyterLab's themes (4.45:1 and 4.22:1).
 _TABS = "<style>.bw-card .lm-TabBar-tabLabel{color:var(--jp-content-font-color1,inherit)}</style>"
+# A second press counts as an answer from the first to the second of these, in seconds after the first.
+CONFIRM_S = (1.5, 30.0)
+_NOTHING_ASKED: tuple[str, float, dict[str, Any]] = ("", 0.0, {})
 _LABEL = {"description_width": "12em"}
 _WIDE = {"width": "100%", "max_width": "44em"}
 
@@ -96,7 +99,7 @@ class StepCard:
         self._entries = tuple(entries)
         self._buttons = tuple(buttons)
         self._by_hand = None if by_hand is None else by_hand(lambda: self._clicked(CHECK))
-        self._confirming = ""
+        self._confirming = _NOTHING_ASKED
         self._taken = False  # a click is being carried out, or waits for that
         self._ended = 0  # presses that have ended: for programs that look at a page
         self._build(step, state)
@@ -194,6 +197,10 @@ class StepCard:
         value = _typed(self._fields[entry.name].value, self._values.get(entry.name))
         fault = self._check(entry.name, value)
         self._faults[entry.name].value = _below(fault or entry.help, wrong=bool(fault))
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        """The buttons that may not be pressed now."""
         faults = any("bw-fault" in below.value for below in self._faults.values())
         for button in self._buttons:
             self._pressed[button.word].disabled = button.disabled or (faults and button.needs_form)
@@ -217,23 +224,31 @@ class StepCard:
     def press(self, word: str) -> None:
         """As if the button of this word were clicked. Raises nothing: what goes wrong is shown in the place."""
         button = next(each for each in self._buttons if each.word == word)
-        if button.confirm and self._confirming != word:
-            self._confirming = word
+        if button.confirm and not self._is_confirmed(word, self._changed()):
             self._progress.value = _line(f"{button.confirm} Press {word} once more to do it.", role="alert")
             return
-        self._confirming = ""
         with show.into(self.place), self._working():
             try:
-                done = button.do(self._changed())
+                done = button.do(self._changed() if button.needs_form else {})
+                self._fill()
+                self._ended += 1
+                self._say(done, f"just now, by {word}")
             except (BwlibError, KeyboardInterrupt) as error:
                 self._failed(error)
             except Exception as error:
                 log.exception("%s: %s", self._title, word)
                 self._failed(error)
-            else:
-                self._fill()
-                self._ended += 1
-                self._say(done, f"just now, by {word}")
+
+    def _is_confirmed(self, word: str, answers: Answers) -> bool:
+        """A second press of the same button with the same answers; a double click is one press, a late one is none."""
+        now, (before, when, asked) = time.monotonic(), self._confirming
+        waited = now - when
+        if before == word and asked == answers and CONFIRM_S[0] <= waited <= CONFIRM_S[1]:
+            self._confirming = _NOTHING_ASKED
+            return True
+        if before != word or asked != answers or waited > CONFIRM_S[1]:
+            self._confirming = (word, now, dict(answers))
+        return False
 
     def _failed(self, error: BaseException) -> None:
         show.show_fault(error)
@@ -264,10 +279,9 @@ class StepCard:
             yield
         finally:
             ended.set()
-            ticker.join()
+            self._hold_back()
             self._progress.value = ""
-            for button in self._buttons:
-                self._pressed[button.word].disabled = button.disabled
+            ticker.join(2)
 
     def _tick(self, ended: threading.Event) -> None:
         started = time.monotonic()

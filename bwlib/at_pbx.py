@@ -61,6 +61,7 @@ def extension(run: Run) -> Extension | None:
 def _ensure(run: Run, kind: steps.Kind[P], wanted: Callable[[], P | None]) -> P | None:
     """One object on the PBX, its configuration before and after in the record."""
     which: dict[str, str] = {}  # known once the PBX is at hand, which may fail as part of the step
+    copies: list[str] = []  # where the record has the configuration from right before and right after an update
 
     def go(*, write: bool = False) -> Outcome[P]:
         thing = wanted()
@@ -70,15 +71,19 @@ def _ensure(run: Run, kind: steps.Kind[P], wanted: Callable[[], P | None]) -> P 
         which.update(pbx.identity())
         if run.doing == "verify":
             return check_one(run, kind.word, kind.title, thing)
-        run.record.write_config("before", pbx.snapshot())
+        before = pbx.snapshot()
+        run.record.write_config("before", before)
         if not write:
             return steps.plan_on_pbx(pbx, kind, thing)
         witness = run.witness(kind.word, kind.title, show.object_facts(thing), pbx=which)
         outcome = steps.ensure_on_pbx(pbx, kind, thing, witness)
-        run.record.write_config("after", pbx.snapshot())
+        after = pbx.snapshot()
+        run.record.write_config("after", after)
+        if outcome.action == "updated":  # what somebody else changes during this run is not ours to put back
+            copies.append(run.record.write_config_of_step(kind.word, before, after))
         return outcome
 
-    return run.step(kind.word, go, lambda: go(write=True), go, pbx=which).found
+    return run.step(kind.word, go, lambda: go(write=True), go, pbx=which, copies=copies).found
 
 
 def no_registration(run: Run, given: Trunk | None) -> None:

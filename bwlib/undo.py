@@ -189,16 +189,19 @@ def _restore_one(run: Run, step: str, lines: list[Line]) -> Outcome[Any]:
 
     def restore(*, write: bool) -> Outcome[Any]:
         name = named(step, lines[-1]["object"], NAMED_BY[step])
-        runs = dict.fromkeys(line["run"] for line in lines)
-        copies = [(_copy(run, one, "before"), _copy(run, one, "after")) for one in runs]
+        places = dict.fromkeys((line["run"], place) for line in lines for place in line.get("copies") or ("",))
+        copies = [(_copy(run, one, place, "before"), _copy(run, one, place, "after")) for one, place in places]
         return restore_on_pbx(run.on.pbx(), KINDS[step], name, rows, copies, write=write)
 
     return _do(run, step, lines[-1], lambda: restore(write=False), lambda: restore(write=True))
 
 
-def _copy(run: Run, record: str, when: str) -> dict[str, str]:
-    """The PBX's configuration as a record of ours holds it, secrets masked; empty when it holds none."""
-    folder = run.settings.runs_dir / record / "config" / when
+def _copy(run: Run, record: str, place: str, when: str) -> dict[str, str]:
+    """The PBX's configuration as a record of ours holds it, secrets masked; empty when it holds none.
+
+    place: around one step; "" around the whole run, in records from before there were copies of steps.
+    """
+    folder = run.settings.runs_dir / record / "config" / place / when
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8", errors="replace") for path in files}
 

@@ -112,6 +112,14 @@ class RunRecord:
         for name, text in files.items():
             self.write_text(f"config/{when}/{name.strip('/').replace('..', '_')}", text)
 
+    def write_config_of_step(self, step: str, before: Mapping[str, str], after: Mapping[str, str]) -> str:
+        """The PBX's configuration right before and right after one step; returns where, below config/."""
+        number = len(list((self.folder / "config" / "steps").glob("*"))) + 1
+        place = f"steps/{number:02}_{step}"
+        self.write_config(f"{place}/before", before)
+        self.write_config(f"{place}/after", after)
+        return place
+
     def _append_line(self, name: str, facts: Mapping[str, object]) -> None:
         refuse_sealed(self.folder)
         line = encode_line(self.redactor.value(facts))

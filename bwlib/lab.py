@@ -5,6 +5,7 @@ The site's folder is JupyterLab's root, so that `site.toml`, `runs/` and the wor
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,7 +79,10 @@ def running_lab(site_folder: Path, state: Path, variables: dict[str, str], *, br
             start_new_session=True,  # Ctrl-C reaches us alone; we end JupyterLab in order, without its question
         )
     try:
-        _wait_until_it_listens(process, port, log_file)
+        try:
+            _wait_until_it_listens(process, port, log_file)
+        finally:
+            _has_started()
         yield Lab(f"http://{HOST}:{port}{start}?token={token}", log_file, process)
     finally:
         _end(process)
@@ -112,8 +117,19 @@ def _jupyter_variables(state: Path, token: str) -> dict[str, str]:
 
 
 def _free_port() -> int:
-    """Jupyter's usual port, or any other that is free."""
-    for port in (USUAL_PORT, 0):
+    """Jupyter's usual port, or any other that is free; held against another lab that is starting just now.
+
+    Between this look and Jupyter's own binding the port is nobody's: without the lock two labs would choose the same.
+    """
+    lock = os.open(Path(tempfile.gettempdir()) / f"bw-runbook-{os.getuid()}.port", os.O_RDWR | os.O_CREAT, 0o600)
+    ports: tuple[int, ...] = (USUAL_PORT, 0)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _starting.append(lock)  # until this one listens
+    except BlockingIOError:
+        os.close(lock)
+        ports = (0,)
+    for port in ports:
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
@@ -121,6 +137,14 @@ def _free_port() -> int:
                 continue
             return int(probe.getsockname()[1])
     raise BwlibError("start JupyterLab", f"{HOST} takes no sockets", "run bw-runbook doctor")
+
+
+_starting: list[int] = []  # the lock on the usual port, while a lab of this process starts
+
+
+def _has_started() -> None:
+    while _starting:
+        os.close(_starting.pop())
 
 
 def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log_file: Path) -> None:

@@ -159,7 +159,7 @@ def test_apply_made_what_plan_had_said_and_verify_read_it_back(walked: Walked) -
         for step in steps:
             assert "would be created" in walked.said[f"{step} Plan"], step
             assert "created" in walked.said[f"{step} Apply"], step
-            assert "read back just now" in walked.said[f"{step} Verify"], step
+            assert "what was found" in walked.said[f"{step} Verify"], step
     assert "made by clicks" in walked.said["realm Verify"]
     assert load_settings(walked.site).realm.description == "made by clicks"
 

@@ -68,7 +68,8 @@ CARDS: dict[str, Asked] = {
             Entry(
                 "application.callback_url",
                 "Callback URL (POST)",
-                "Where Bandwidth sends each call's events; http:// or https://. Empty on the sandbox: our own readback",
+                "Where Bandwidth sends each call's events; http:// or https://. Empty on the sandbox: this project's "
+                "readback, a small application that answers and remembers",
             ),
         ),
         by_hand=True,
@@ -153,7 +154,8 @@ CARDS: dict[str, Asked] = {
             Entry(
                 "walk",
                 "When a cell is run",
-                "Whoever wants to see each step, or to do it by hand, lets the cells wait; Run All needs the other",
+                "Whoever wants to see each step, or to do it by hand, lets the cells wait; Run All needs the first of "
+                "the two",
                 (("it does its step (on a live account it plans)", "run"), ("it waits for my click", "click")),
             ),
             Entry(

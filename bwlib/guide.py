@@ -269,7 +269,10 @@ class Run:
                 show.show_progress("writing the report and sealing the record")
                 kernel.write_transcripts(self.record)
                 close(self.record, target=self.on.target)
-            show.show_text("Record sealed", [str(self.record.folder)])
+            report = self.record.folder / "report.html"
+            look = [f"to read and to listen to: {report}"] if report.exists() else []
+            proof = f"who signed it, and whether it was changed: bw-runbook verify {self.record.folder}"
+            show.show_text("Record sealed", [str(self.record.folder), *look, proof])
         else:
             show.show_text("Record goes on", [f"{self.record.folder} is sealed when the unattended run ends"])
         return self.record.folder

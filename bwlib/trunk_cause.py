@@ -28,7 +28,8 @@ def _nothing_came_back(requests: Sequence[str], statuses: Sequence[int], trunk: 
         return Finding(
             "No SIP message passed between the PBX and the realm",
             (),
-            f"check that the realm's edge is up, the route uses the trunk {trunk}, and a firewall lets UDP through",
+            f"check that the number dialled fits the route's pattern, that the route uses the trunk {trunk}, that the "
+            "realm's edge is up, and that a firewall lets UDP through",
         )
     if "INVITE" not in requests:
         return Finding(

@@ -248,3 +248,22 @@ def test_an_interrupt_reaches_what_a_subshells_click_began() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert ended == ["interrupted"]
+
+
+def test_an_answer_that_is_taken_back_after_a_failure_counts() -> None:
+    """The first press saved the other number before its call failed: typing the old one again is a change."""
+    now = dict(VALUES)
+    given: list[Answers] = []
+
+    def do(answers: Answers) -> str:
+        given.append(dict(answers))
+        now.update(answers)
+        raise NotAsExpected("call", "404", "choose another number")
+
+    buttons = (Button("Place the call", "", do),)
+    card = StepCard("x", "X", buttons, entries=(NAME,), values=lambda: now)
+    field(card, "realm.name").value = "wrong"
+    card.press("Place the call")
+    field(card, "realm.name").value = VALUES["realm.name"]
+    card.press("Place the call")
+    assert given == [{"realm.name": "wrong"}, {"realm.name": VALUES["realm.name"]}]

@@ -252,6 +252,8 @@ class StepCard:
 
     def _failed(self, error: BaseException) -> None:
         show.show_fault(error)
+        with contextlib.suppress(Exception):  # what was saved before it failed is no change any more, what was there is
+            self._values = dict(self._values_now())
         self._ended += 1
         self._say("failed", "the reason is below")
 

@@ -281,9 +281,9 @@ class StepCard:
             yield
         finally:
             ended.set()
-            self._hold_back()
-            self._progress.value = ""
+            self._hold_back()  # before the waiting, which an interrupt may end
             ticker.join(2)
+            self._progress.value = ""
 
     def _tick(self, ended: threading.Event) -> None:
         started = time.monotonic()

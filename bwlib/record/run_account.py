@@ -22,7 +22,6 @@ _EXPECTED = (
     ("audio", "audio/", ""),
     ("PBX configuration before", "config/before/", ""),
     ("PBX configuration after", "config/after/", ""),
-    ("PBX configuration around one step", "config/steps/", ""),
 )
 _WROTE_FILES = ("report", "screenshot", "picture")
 

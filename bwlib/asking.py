@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bwlib import secret_references
 from bwlib.asking_by_hand import tab_of
 from bwlib.asking_words import CARDS, TIPS, VERBS, Asked, Verb
-from bwlib.entries import fault_in
+from bwlib.entries import answer_of, fault_in
 from bwlib.look import NAMED_BY
 from bwlib.overview_now import known_now
 from bwlib.record import kernel
@@ -65,7 +65,7 @@ def card_of(run: Run, step: str, do: Callable[[], object]) -> StepCard:
         asked.title,
         buttons,
         entries=asked.entries,
-        values=lambda: {entry.name: answer_of(run, entry.name) for entry in asked.entries},
+        values=lambda: {entry.name: answer_of(run.settings, entry.name) for entry in asked.entries},
         check=fault_in,
         state=state_of(run, step),
         by_hand=partial(tab_of, run, step) if asked.by_hand else None,
@@ -123,19 +123,11 @@ def _undo(run: Run, step: str) -> str:
     return "skipped" if any(outcome.action == "kept" for outcome in outcomes) else "not done yet"
 
 
-def answer_of(run: Run, entry: str) -> Any:
-    """The site's present answer to a dotted entry."""
-    found: Any = run.settings
-    for name in entry.split("."):
-        found = getattr(found, name)
-    return found
-
-
 def show_answers(run: Run) -> None:
     """What counts for this site, as the site file and its defaults say it. Secrets are named, not shown."""
     entries = ["name", "target", "road", "walk", "application.name", "realm.name", "sip_credential.username"]
     entries += ["pbx.kind", "pbx.trunk", "pbx.route", "pbx.extension", "test.dial"]
-    facts = {entry: str(answer_of(run, entry)) for entry in entries}
+    facts = {entry: str(answer_of(run.settings, entry)) for entry in entries}
     facts["bandwidth.number"] = run.on.number
     show.show_facts("This site's answers", facts, str(run.settings.path))
 

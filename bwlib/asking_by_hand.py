@@ -26,8 +26,8 @@ from bwlib.widgets.by_hand import ByHandTab
 if TYPE_CHECKING:
     from bwlib.guide import Run
 
-# The callback password of the sandbox's own readback is nobody's answer, so no reference of the site file names it.
 _RELOAD = "In a terminal: bw-runbook sandbox reload. The sandbox's Asterisk then reads its files again."
+# The callback password of the sandbox's own readback is nobody's answer, so no reference of the site file names it.
 _READBACKS = "the sandbox's readback"
 
 
@@ -65,9 +65,9 @@ def guide_of(run: Run, step: str) -> ByHand:
     if step == "sip_credential":
         from bwlib.steps.realm import find_realm
 
-        realm, table_ = find_realm(run.on.client, settings.realm.name), settings.sip_credential
+        realm, login = find_realm(run.on.client, settings.realm.name), settings.sip_credential
         return sip_credential_by_hand(
-            table_.username, table_.password, realm, found_application(run), dashboard=dashboard
+            login.username, login.password, realm, found_application(run), dashboard=dashboard
         )
     return _on_pbx(run, step)  # type: ignore[arg-type]  # what is left are the three of the PBX
 

@@ -27,6 +27,14 @@ def fault_in(entry: str, value: object) -> str:
     return ""
 
 
+def answer_of(settings: Settings, entry: str) -> Any:
+    """The present answer to a dotted entry; a tuple for a list. Raises: AttributeError when there is no such entry."""
+    found: Any = settings
+    for name in entry.split("."):
+        found = getattr(found, name)
+    return found
+
+
 def field_of(entry: str) -> FieldInfo:
     """The entry as the model has it. Raises: KeyError."""
     table, _, name = entry.rpartition(".")

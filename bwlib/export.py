@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomlkit
 
-from bwlib.entries import fault_in, field_of
+from bwlib.entries import answer_of, fault_in, field_of
 from bwlib.errors import SettingsError
 from bwlib.settings import Settings, load_settings, names_for
 from bwlib.site_file import put
@@ -106,7 +107,7 @@ def template_of(settings: Settings) -> str:
 def table_of(settings: Settings) -> str:
     """Heading, this site's line, and an example."""
     own = names_for(settings.name)
-    mine = {entry: str(_answer(settings, entry)) for entry in COLUMNS}
+    mine = {entry: str(answer_of(settings, entry)) for entry in COLUMNS}
     mine |= {entry: "" for entry, value in own.items() if mine.get(entry) == value}
     example = {**EXAMPLE, "pbx.sip_host": "203.0.113.20"}
     out = io.StringIO()
@@ -114,12 +115,6 @@ def table_of(settings: Settings) -> str:
     writer.writeheader()
     writer.writerows([mine, example])
     return out.getvalue()
-
-
-def _answer(settings: Any, entry: str) -> Any:
-    for name in entry.split("."):
-        settings = getattr(settings, name)
-    return settings
 
 
 def show_export(run: Run) -> None:
@@ -143,7 +138,8 @@ def site_texts(table: Path, template: Path) -> list[SiteText]:
     rows = list(_rows(table))
     faults = [fault for line, row in rows for fault in _faults_in(line, row)]
     texts = [] if faults else [_site_text(line, row, common) for line, row in rows]
-    faults += [*_invalid(texts, template), *_shared(texts, template)] if texts else []
+    sites, unfit = _loaded(texts, template)
+    faults += [*unfit, *_shared(sites)]
     if faults or not rows:
         said = "; ".join(faults) or "it has no line for a site"
         raise SettingsError(f"read the sites in {table}", said, "mend the table; nothing was written")
@@ -246,32 +242,24 @@ def _site_text(line: int, row: Mapping[str, str], common: str) -> SiteText:
     return SiteText(line, row["name"], tomlkit.dumps(document))
 
 
-def _invalid(texts: Sequence[SiteText], template: Path) -> Iterator[str]:
-    """What is wrong with a line and the template together."""
-    for text in texts:
-        try:
-            _settings(text, template)
-        except SettingsError as error:
-            yield f"line {text.line}: {error.came_back}"
-
-
-def _settings(text: SiteText, template: Path) -> Settings:
-    import tempfile
-
+def _loaded(texts: Sequence[SiteText], template: Path) -> tuple[list[tuple[int, Settings]], list[str]]:
+    """(line, what it comes to with the template), and what is wrong with the others."""
+    sites, faults = [], []
     with tempfile.TemporaryDirectory(prefix="bw-runbook-") as folder:
         path = Path(folder) / template.name
-        path.write_text(text.text, encoding="utf-8")
-        return load_settings(path)
+        for text in texts:
+            path.write_text(text.text, encoding="utf-8")
+            try:
+                sites.append((text.line, load_settings(path)))
+            except SettingsError as error:
+                faults.append(f"line {text.line}: {error.came_back}")
+    return sites, faults
 
 
-def _shared(texts: Sequence[SiteText], template: Path) -> Iterator[str]:
+def _shared(sites: Sequence[tuple[int, Settings]]) -> Iterator[str]:
     """Lines that would take each other's things: the site's folder, an extension on one PBX, a realm on one account."""
     first: dict[tuple[str, ...], int] = {}
-    for text in texts:
-        try:
-            site = _settings(text, template)
-        except SettingsError:
-            continue
+    for number, site in sites:
         account = site.bandwidth.account_id or site.bandwidth.sandbox_account
         pbx = (site.pbx.url,) if site.pbx.url else (site.pbx.ssh, site.pbx.config_dir, *_only_typed(site))
         for what, value, where in (
@@ -285,10 +273,10 @@ def _shared(texts: Sequence[SiteText], template: Path) -> Iterator[str]:
         ):
             if not value:
                 continue
-            line = first.setdefault((what, value, *where), text.line)
-            if line != text.line:
+            line = first.setdefault((what, value, *where), number)
+            if line != number:
                 place = " on one PBX" if what.startswith("pbx.") else " on one account" if where else ""
-                yield f"lines {line} and {text.line} have the same {what} {value}{place}"
+                yield f"lines {line} and {number} have the same {what} {value}{place}"
 
 
 def _only_typed(site: Settings) -> tuple[str, ...]:

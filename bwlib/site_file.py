@@ -14,9 +14,9 @@ import tomlkit
 from tomlkit.exceptions import ParseError
 
 from bwlib import secret_references
-from bwlib.entries import field_of
+from bwlib.entries import answer_of, field_of
 from bwlib.errors import SettingsError
-from bwlib.settings import load_settings
+from bwlib.settings import Settings, load_settings
 
 
 def write_answers(path: Path, answers: Mapping[str, object]) -> list[str]:
@@ -51,10 +51,9 @@ def _known(entry: str, path: Path) -> str:
     return entry
 
 
-def _answer(settings: Any, entry: str) -> Any:
-    for name in entry.split("."):
-        settings = getattr(settings, name)
-    return list(settings) if isinstance(settings, tuple) else settings
+def _answer(settings: Settings, entry: str) -> Any:
+    found = answer_of(settings, entry)
+    return list(found) if isinstance(found, tuple) else found
 
 
 def put(document: Any, entry: str, value: object) -> None:

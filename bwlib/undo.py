@@ -49,8 +49,7 @@ def undo_site(run: Run, record: str | None = None, only: Collection[str] = tuple
         return []
     created, updated = created_objects(run, record), updated_objects(run, record)
     outcomes = [_undo_one(run, step, line) for step in NAMED_BY if step in only for line in reversed(created[step])]
-    kept = [step for step in NAMED_BY if step in only]
-    for step in kept:
+    for step in (one for one in NAMED_BY if one in only):
         change_back = _restore_one if step in KINDS else _keep_one
         outcomes += [change_back(run, step, lines) for lines in _by_object(step, updated[step])]
     if not outcomes:

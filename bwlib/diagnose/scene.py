@@ -14,7 +14,7 @@ from bwlib.models import Application, Extension, InboundSipUri, OutboundRoute, R
 
 if TYPE_CHECKING:
     from bwlib.guide import Run
-    from bwlib.models import SipEvent, Webhook
+    from bwlib.models import SipEvent
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Scene:
     account: Account = field(default_factory=Account)
     on_pbx: Configured = field(default_factory=Configured)
     events: list[SipEvent] = field(default_factory=list)
-    webhooks: list[Webhook] = field(default_factory=list)
+    contact: str = ""  # of the extension: "none", "alive", "silent"
     our_calls: set[str] = field(default_factory=set)
     ladders: dict[str, tuple[list[SipEvent], int | None]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)

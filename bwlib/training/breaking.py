@@ -160,12 +160,13 @@ BREAKS: tuple[Break, ...] = (
     _file("no-identify", "Nothing admits Bandwidth's addresses at the PBX.", at_pbx.no_identify, "inward"),
     _file("wrong-identify", "The PBX admits another address than Bandwidth's.", at_pbx.wrong_identify, "inward"),
     _file("dtmf-info", "The trunk sends digits as SIP INFO.", at_pbx.dtmf_info, "outward", "inward"),
-    _file(
+    Break(
         "nat-address",
         "The trunk's SDP names an address that nobody can reach.",
-        at_pbx.nat_address,
-        "outward",
-        "inward",
+        "pbx",
+        at_pbx.put_in_nat_address,
+        at_pbx.mend_nat_address,
+        ("outward", "inward"),
     ),
     Break(
         "reload-pending",

@@ -18,7 +18,7 @@ from bwlib.training.config_edits import (
     replace_all,
     set_option,
 )
-from bwlib.training.stage import Stage, change_file, wait_for_contact
+from bwlib.training.stage import Stage, change_file, mend_file, wait_for_contact
 
 OURS, OUR_DIALPLAN = f"{FOLDER}/{PJSIP}", f"{FOLDER}/{DIALPLAN}"
 _QUALIFY_S = "2"
@@ -122,10 +122,17 @@ def dtmf_info(stage: Stage) -> Edit:
     return set_option(stage.settings.pbx.trunk, "endpoint", "dtmf_mode", "info")
 
 
-def nat_address(stage: Stage) -> Edit:
-    """An address of RFC 5737, which nobody has."""
+def put_in_nat_address(stage: Stage) -> None:
+    """An address of RFC 5737, which nobody has; and a realm that sends to what the SDP says, as some do."""
+    stage.sandbox.set_switch("symmetric_rtp", "no")
     address = f"203.0.113.{stage.random.randrange(2, 250)}"
-    return set_option(stage.settings.pbx.trunk, "endpoint", "media_address", address)
+    edit = set_option(stage.settings.pbx.trunk, "endpoint", "media_address", address)
+    change_file(stage, "nat-address", edit, OURS)
+
+
+def mend_nat_address(stage: Stage) -> None:
+    mend_file(stage, "nat-address")
+    stage.sandbox.set_switch("symmetric_rtp", "yes")
 
 
 def no_identify(stage: Stage) -> Edit:

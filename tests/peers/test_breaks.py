@@ -44,7 +44,7 @@ def stage(site: Path) -> Stage:
 
 
 def everything(stage: Stage) -> dict[str, Any]:
-    """The PBX's files and what it registers; the account's objects (what gets a new id when it is made anew: without)."""
+    """The PBX's files and what it registers; the account's objects, without ids of what is made anew."""
     client = stage.client
     applications = {each.id: each.name for each in client.list_applications()}
     credentials = [

@@ -105,10 +105,13 @@ class Edge:
             raise CallFailed("error", f"{to}: {error}") from error
         if target.scheme != "sip" or not is_loopback(target.host):
             raise CallFailed("error", f"the sandbox calls sip: URIs on loopback only, not {to}")
-        media = Media(self.address[0])
+        media = self._media()
         calling = self._agent.invite(target, from_uri=f"sip:{from_}@{self.address[0]}", sdp=media.offer())
         break_audio(self._faults, media, calling.sip_call_id, to, from_)
         return OutboundLeg(calling, media)
+
+    def _media(self) -> Media:
+        return Media(self.address[0], symmetric=self._state.switch("symmetric_rtp") == "yes")
 
     # ---------------------------------------------------------------- what comes in
 
@@ -124,7 +127,7 @@ class Edge:
         try:
             by_sip_uri = is_for_sip_uri(call.request)
             admitted = self._sip_uris.admit(call) if by_sip_uri else self._realms.admit(call.request, self.address[0])
-            media = Media(self.address[0])
+            media = self._media()
         except Challenge as challenge:
             call.challenge(challenge.header, challenge.value)
         except Refusal as refusal:

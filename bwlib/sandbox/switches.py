@@ -224,6 +224,13 @@ SWITCHES: tuple[Switch, ...] = (
     Switch(
         "unbound_credential_status", "404", ("403", "404", "503"), "a credential without application: PSTN", REGISTRAR
     ),
+    Switch(
+        "symmetric_rtp",
+        "yes",
+        ("yes", "no"),
+        "yes: RTP goes to where the PBX's comes from; no: to the address in its SDP, whatever that is",
+        NOT_PUBLIC,
+    ),
     Switch("options", "200", ("200", "405", "silent"), "OPTIONS at the edge", NOT_PUBLIC),
     Switch("register", "405", ("403", "405", "501"), "REGISTER at the edge; the Registrar is not imitated", REGISTRAR),
 )

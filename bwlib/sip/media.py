@@ -67,7 +67,8 @@ class _Protocol(asyncio.DatagramProtocol):
 class Media:
     """One call leg's RTP session. The constructor binds the ports; close() gives them back.
 
-    fault: called with (outgoing, RTP packet); changes the packet, or drops it by returning None.
+    fault: called with (outgoing, RTP packet); changes the packet, or drops it by returning None. symmetric: send to
+    where the far end's packets come from; False: to the address in its SDP, as many do.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Media:
         port_range: tuple[int, int] | None = None,
         report_interval_s: float = REPORT_INTERVAL_S,
         fault: Fault | None = None,
+        symmetric: bool = True,
     ) -> None:
         self._sockets = reserve_pair(host, port_range)
         self.host = host
@@ -84,6 +86,7 @@ class Media:
         self.digits: asyncio.Queue[str] = asyncio.Queue()
         self.negotiated: sdp.Negotiated | None = None
         self.fault = fault
+        self._symmetric = symmetric
         self._report_interval_s = report_interval_s
         self._session_id, self._version = secrets.randbits(31), 0
         self._codecs: Sequence[str] = CODECS
@@ -303,8 +306,8 @@ class Media:
     def _is_far_end(self, source: Address) -> bool:
         """Symmetric RTP: on loopback the first source heard counts as the far end, until the one of the SDP speaks."""
         agreed = self.negotiated
-        if agreed is None:  # early media, before the answer: nothing to compare with
-            return _is_loopback(source)
+        if agreed is None or not self._symmetric:  # None: early media, before the answer: nothing to compare with
+            return _is_loopback(source) or (agreed is not None and source == (agreed.host, agreed.port))
         if source == (agreed.host, agreed.port) or (self._latched_from is None and _is_loopback(source)):
             self._remote = self._latched_from = source
         return source == self._latched_from

@@ -1,0 +1,131 @@
+"""A certificate: a small signed record of one passed lab, as `bw-runbook verify` checks it.
+
+It holds the heard calls, the time taken, hints and attempts. It was made on the trainee's own machine, whose owner
+could forge one; it says so itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bwlib.errors import RecordError
+from bwlib.record.closing import close_without_report
+from bwlib.record.journal import read_lines, utc_now
+from bwlib.record.run_record import RunRecord
+from bwlib.record.verdict import plain
+from bwlib.record.verify import verify
+from bwlib.training.breaking import BY_NAME
+from bwlib.training.seat import Notes, Seat
+
+PASSED = "lab_passed"
+NOT_PROOF = "Made and signed on the trainee's own machine: its owner could forge one."
+
+
+def write_certificate(record: RunRecord, seat: Seat, notes: Notes, heard: Sequence[dict[str, Any]]) -> Path:
+    """Write down how the lab was passed, seal and sign it; returns the record's folder.
+
+    heard: for each call its direction and correlations. Raises: RecordError as `seal`.
+    """
+    passed = utc_now()
+    took = datetime.fromisoformat(passed) - datetime.fromisoformat(notes.started)
+    facts = {
+        "lab": notes.lab.id,
+        "title": notes.lab.title,
+        "level": notes.lab.level,
+        "trainee": seat.trainee,
+        "seed": notes.seed,
+        "started": notes.started,
+        "passed": passed,
+        "minutes": round(took.total_seconds() / 60, 1),
+        "hints": notes.hints,
+        "saw_solution": notes.saw_solution,
+        "attempts": notes.attempts,
+        "was_broken": [BY_NAME[name].said for name in notes.lab.breaks],
+        "heard": list(heard),
+        "note": NOT_PROOF,
+    }
+    record.journal.append(PASSED, **facts)
+    record.write_text("certificate.txt", in_words(facts))
+    close_without_report(record, target="sandbox", operator=seat.trainee)
+    return record.folder
+
+
+def in_words(facts: dict[str, Any]) -> str:
+    """A certificate for people."""
+    broken = "\n".join(f"  - {said}" for said in facts["was_broken"])
+    heard = "\n".join(f"  - {call['direction']}: {call['by_phone']} {call['by_bandwidth']}" for call in facts["heard"])
+    solution = ", and the solution" if facts["saw_solution"] else ""
+    return f"""\
+{facts["trainee"]} passed the lab "{facts["title"]}" ({facts["lab"]}, {facts["level"]})
+passed      {facts["passed"]}
+took        {facts["minutes"]} minutes, {facts["attempts"]} attempts, {facts["hints"]} hints{solution}
+seed        {facts["seed"]}
+what was broken
+{broken}
+heard calls (correlation by the phone, by Bandwidth's side)
+{heard}
+{facts["note"]}
+"""
+
+
+# ------------------------------------------------------------------ collecting them
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One as it was found. What it says is its maker's word; `sentence` and `holds` are what verify says of it."""
+
+    folder: str
+    trainee: str
+    lab: str
+    passed: str
+    minutes: float
+    hints: int
+    saw_solution: bool
+    attempts: int
+    seed: str
+    signer: str
+    holds: bool
+    sentence: str
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def certificates_in(folder: Path) -> list[Certificate]:
+    """All below `folder`, by trainee, lab and time. Other records are passed over."""
+    found = [_read(path.parent) for path in sorted(folder.rglob("journal.jsonl"))]
+    return sorted((each for each in found if each), key=lambda each: (each.trainee, each.lab, each.passed))
+
+
+def _read(folder: Path) -> Certificate | None:
+    try:
+        line = next((line for line in read_lines(folder / "journal.jsonl") if line["kind"] == PASSED), None)
+    except RecordError:
+        line = None
+    if line is None:
+        return None
+    verdict = verify(folder)
+    return Certificate(
+        folder=plain(folder),
+        trainee=plain(line.get("trainee", "")),
+        lab=plain(line.get("lab", "")),
+        passed=plain(line.get("passed", "")),
+        minutes=_number(line.get("minutes")),
+        hints=int(_number(line.get("hints"))),
+        saw_solution=line.get("saw_solution") is True,
+        attempts=int(_number(line.get("attempts"))),
+        seed=plain(line.get("seed", "")),
+        signer=verdict.signer.principal or verdict.signer.fingerprint if verdict.signer else "",
+        holds=verdict.exit_code == 0,
+        sentence=verdict.sentence,
+    )
+
+
+def _number(value: object) -> float:
+    """What somebody wrote there; 0 when that is no number."""
+    return float(value) if isinstance(value, int | float) and abs(value) < 10**9 else 0.0

@@ -1,0 +1,159 @@
+"""The judge of a lab: a process of its own, that has its own copy of everything it goes by.
+
+    python -m bwlib.training.judge open FOLDER LAB --labs DIR --seed N
+    python -m bwlib.training.judge hint | check | solution FOLDER LAB
+
+FOLDER is the trainee's. Its answer is one line of JSON on stdout. A lab is passed by real calls that both sides heard,
+while the stand-in for Bandwidth is as it was and the trunk registers nowhere; neither the notebook, nor the site file,
+nor the lab's own text is asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from bwlib.errors import BwlibError
+from bwlib.sandbox.control import Sandbox
+from bwlib.training.labs import HINTS, find_lab
+from bwlib.training.opening import judges_settings, open_seat, running_sandbox
+from bwlib.training.seat import Notes, Seat, one_judge_at_a_time, read_notes, write_notes
+
+HEARD_FROM, HEARD_TO = "the call from the extension", "the programmatic call to the extension"
+_WORDS = {"outward": HEARD_FROM, "inward": HEARD_TO}
+
+
+def begin(seat: Seat, labs: Path, seed: str, again: bool) -> dict[str, Any]:
+    """Put the lab in, or find it as it was left."""
+    return about(open_seat(seat, find_lab(labs, seat.lab), seed, again=again))
+
+
+def about(notes: Notes) -> dict[str, Any]:
+    """What a trainee may know."""
+    lab = notes.lab
+    return {
+        **{name: getattr(lab, name) for name in ("id", "title", "level", "story", "call")},
+        **{name: getattr(notes, name) for name in ("started", "hints", "attempts", "certificate")},
+    }
+
+
+def hint(seat: Seat) -> dict[str, Any]:
+    """The next hint, counted; the last one again when there is no other."""
+    notes = read_notes(seat)
+    given = min(notes.hints + 1, HINTS)
+    write_notes(seat, notes.but(hints=given if not notes.certificate else notes.hints))
+    return {"number": given, "of": HINTS, "hint": notes.lab.hints[given - 1]}
+
+
+def solution(seat: Seat) -> dict[str, Any]:
+    """The written solution. Looking before the lab is passed stands in the certificate."""
+    notes = read_notes(seat)
+    write_notes(seat, notes.but(saw_solution=notes.saw_solution or not notes.certificate))
+    return {"solution": notes.lab.solution}
+
+
+def check(seat: Seat) -> dict[str, Any]:
+    """Place the calls. Passed: both sides heard each, and nothing else was turned to get there."""
+    notes = read_notes(seat)
+    if notes.certificate:
+        return {"passed": True, "reasons": [], "certificate": notes.certificate, "before": True}
+    sandbox = running_sandbox(seat, notes)
+    notes = read_notes(seat).but(attempts=notes.attempts + 1)
+    write_notes(seat, notes)
+    reasons = _turned(sandbox, notes)
+    certificate = "" if reasons else _judge_by_ear(seat, notes, reasons)
+    if certificate:
+        write_notes(seat, notes.but(certificate=certificate))
+    return {"passed": bool(certificate), "reasons": reasons, "certificate": certificate, "attempts": notes.attempts}
+
+
+def _turned(sandbox: Sandbox, notes: Notes) -> list[str]:
+    """A switch of the sandbox can make a call pass that Bandwidth would refuse: they must be as they were."""
+    now = sandbox.switches()
+    return [
+        f"the sandbox's switch {name} is {now.get(name)!r} and was {was!r}: put it back, Bandwidth has no such switch"
+        for name, was in notes.switches.items()
+        if now.get(name) != was
+    ]
+
+
+def _judge_by_ear(seat: Seat, notes: Notes, reasons: list[str]) -> str:
+    """Place the calls into a new record; it becomes the certificate, or goes. Returns its folder, or ""."""
+    from bwlib.record.redact import Redactor
+    from bwlib.record.run_record import start_run
+    from bwlib.training.certificate import write_certificate
+
+    record = start_run(
+        seat.certificates, Redactor(), site=notes.lab.id, target="sandbox", operator=seat.trainee, lab=notes.lab.id
+    )
+    try:
+        heard = _heard(seat, notes, record, reasons)
+        return "" if reasons else str(write_certificate(record, seat, notes, heard))
+    finally:
+        if not record.is_sealed:
+            shutil.rmtree(record.folder, ignore_errors=True)
+            for left in record.folder.parent.glob(f".{record.folder.name}*"):
+                left.unlink()
+
+
+def _heard(seat: Seat, notes: Notes, record: Any, reasons: list[str]) -> list[dict[str, Any]]:
+    """The calls that were heard; what was not goes to `reasons`, without the cause: that is the trainee's to find."""
+    from bwlib.run import learn_secrets, run_on
+
+    settings = judges_settings(seat)
+    run = run_on(settings, record, notebook="judge", mode="apply")
+    learn_secrets(settings, record)
+    place = {"outward": run.call_from_extension, "inward": run.call_to_extension}
+    found = []
+    for way in notes.lab.ways:
+        try:
+            proof = place[way]()
+        except BwlibError:
+            proof = None
+        if proof is None or proof.heard_by_bandwidth is None:
+            reasons.append(f"{_WORDS[way]} was not heard")
+            continue
+        by_phone, by_bandwidth = proof.heard_by_phone.correlation, proof.heard_by_bandwidth.correlation
+        found.append({"direction": way, "by_phone": by_phone, "by_bandwidth": by_bandwidth, "digits": proof.digits})
+    if run.on.pbx().registrations():
+        reasons.append("the PBX registers somewhere: the guide's trunk does not")
+    return found
+
+
+# ------------------------------------------------------------------ as a process
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bwlib.training.judge")
+    parser.add_argument("verb", choices=["open", "hint", "check", "solution"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("lab")
+    parser.add_argument("--labs", type=Path)
+    parser.add_argument("--seed", default="0")
+    parser.add_argument("--again", action="store_true")
+    asked = parser.parse_args(argv)
+    seat = Seat(asked.folder.absolute(), asked.lab)
+    os.environ["BW_RUNBOOK_HOME"] = str(seat.home)
+    verbs = {"hint": hint, "check": check, "solution": solution}
+    try:
+        # What a step shows would be the answer: it stays here.
+        with contextlib.redirect_stdout(io.StringIO()), one_judge_at_a_time(seat):
+            if asked.verb == "open":
+                answer = begin(seat, asked.labs, asked.seed, asked.again)
+            else:
+                answer = verbs[asked.verb](seat)
+    except BwlibError as error:
+        answer = {"error": [error.attempted, error.came_back, error.do_next], "exit_code": error.exit_code}
+    print(json.dumps(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,104 @@
+"""Each break of the table on a real Asterisk: the named call is not heard; mended, it is, and all is as it was."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from training_site import opened, walked_site
+
+from bwlib.errors import BwlibError
+from bwlib.guide import Run
+from bwlib.sandbox import control
+from bwlib.settings import load_settings
+from bwlib.training.breaking import BREAKS, BY_NAME, Break
+from bwlib.training.stage import KEPT, Stage, open_stage
+
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(600)]
+
+SEED = 7
+NAMES = [each.name for each in BREAKS]
+# All in `make soak`; else some of them, the same ones each time.
+CHOSEN = NAMES if os.environ.get("BW_SOAK") else sorted(random.Random(SEED).sample(NAMES, 6))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with walked_site(tmp_path_factory.mktemp("home"), "breaks") as path:
+        run = opened(path)
+        assert run.call_from_extension() is not None
+        assert run.call_to_extension() is not None
+        yield path
+
+
+@pytest.fixture
+def stage(site: Path) -> Stage:
+    sandbox = control.attach()
+    assert sandbox is not None
+    return open_stage(load_settings(site), sandbox, SEED)
+
+
+def everything(stage: Stage) -> dict[str, Any]:
+    """The PBX's files and what it registers; the account's objects, without ids of what is made anew."""
+    client = stage.client
+    applications = {each.id: each.name for each in client.list_applications()}
+    credentials = [
+        replace(client.get_sip_credential(realm, each.id), id="", realm_id="", application_id="")
+        for realm in client.list_realms()
+        for each in client.list_sip_credentials(realm)
+    ]
+    bound = [
+        applications[each.application_id or ""]
+        for realm in client.list_realms()
+        for each in client.list_sip_credentials(realm)
+    ]
+    return {
+        "files": {path.name: path.read_bytes() for path in sorted(stage.config_dir.rglob("*.conf"))},
+        "registrations": stage.pbx.registrations(),
+        "trunk": stage.pbx.get_trunk(stage.settings.pbx.trunk),
+        "applications": client.list_applications(),
+        "realms": [replace(each, id="") for each in client.list_realms()],
+        "credentials": credentials,
+        "bound": bound,
+        "switches": stage.sandbox.switches(),
+        "faults": stage.sandbox.faults(),
+        "kept": stage.sandbox.get_note(KEPT) or {},
+    }
+
+
+def calls_of(run: Run, broken: Break) -> list[Callable[[], object]]:
+    both = {"outward": run.call_from_extension, "inward": run.call_to_extension}
+    return [call for way, call in both.items() if way in broken.fails]
+
+
+def shows(stage: Stage, broken: Break) -> None:
+    """What a break that leaves the calls alone does instead."""
+    if "registration" in broken.fails:
+        assert stage.pbx.registrations()
+    if "api" in broken.fails:
+        with pytest.raises(BwlibError):
+            stage.client.create_realm("another", "")
+    if "field" in broken.fails:
+        assert [each.call_initiated_method for each in stage.client.list_applications()] == ["GET"]
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_a_break_fails_the_call_until_it_is_mended(site: Path, stage: Stage, name: str) -> None:
+    broken, before = BY_NAME[name], everything(stage)
+    broken.put_in(stage)
+    try:
+        for call in calls_of(opened(site), broken):
+            with pytest.raises(BwlibError) as said:
+                call()
+            print(f"{name}: {said.value.came_back}")
+        shows(stage, broken)
+    finally:
+        broken.mend(stage)
+    assert everything(stage) == before
+    for call in calls_of(opened(site), broken):
+        assert call() is not None

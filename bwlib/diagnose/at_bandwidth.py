@@ -159,9 +159,11 @@ def _sip_uri(scene: Scene) -> list[Fact]:
     from bwlib.wanted import found_sip_uri
 
     facts: list[Fact] = []
-    found = _answer(facts, "voice application", lambda: found_sip_uri(scene.run)) if scene.account.application else None
+    known = scene.account.application is not None
+    found = _answer(facts, "voice application", lambda: found_sip_uri(scene.run)) if known else None
     if found is None:
-        return [*facts, Fact("sip_uri", "absent", "the application has no Inbound SIP URI, or it cannot be read", SOURCE)]
+        says = "the application has no Inbound SIP URI, or it cannot be read"
+        return [*facts, Fact("sip_uri", "absent", says, SOURCE)]
     scene.account.sip_uri = found
     word = "enabled" if found.enabled else "disabled"
     return [*facts, Fact("sip_uri", word, f"the application's {found.uri or 'SIP URI'} is {word}", SOURCE)]

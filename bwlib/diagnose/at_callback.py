@@ -1,4 +1,4 @@
-"""Is the application's callback URL alive? Asked as Bandwidth asks it; and what it answered to Bandwidth's own events."""
+"""Is the application's callback URL alive? Asked from here, as Bandwidth asks it."""
 
 from __future__ import annotations
 

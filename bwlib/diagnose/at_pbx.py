@@ -7,23 +7,34 @@ wrong, which no answer of the realm tells.
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import fields
+from typing import Protocol, runtime_checkable
 
 from bwlib.bandwidth.wire import hash1
 from bwlib.diagnose.facts import UNKNOWN, Fact
 from bwlib.diagnose.scene import Scene
-from bwlib.models import Extension, OutboundRoute, Trunk
+from bwlib.models import NUMBER_HEADER, Extension, Finding, OutboundRoute, Trunk
 from bwlib.pbx.asterisk_text import route_patterns
 from bwlib.pbx.dial_pattern import regex
 from bwlib.steps.compare import differences
 from bwlib.steps.pbx import trunk_to, trunk_to_sip_uri
 
 SOURCE = "PBX"
+# Names that no public name server knows (RFC 6761): the sandbox's realms are below .test.
+NEVER_RESOLVE = (".test", ".invalid", ".example")
 G711 = ("ulaw", "alaw")
 # Compared in a way of their own.
 _APART = ("name", "password", "username", "codecs", "port", "qualify_s", "registration")
+
+
+@runtime_checkable
+class HasTraps(Protocol):
+    """A PBX that knows what is done wrong with it."""
+
+    def findings(self, trunk: Trunk, route: OutboundRoute, extension: Extension) -> list[Finding]: ...
 
 
 def probe(scene: Scene) -> list[Fact]:
@@ -71,29 +82,51 @@ def _trunk(scene: Scene, found: Trunk) -> list[Fact]:
     names = [field.name for field in fields(Trunk) if field.name not in _APART]
     if not scene.host:
         names = [name for name in names if name not in ("server", "from_domain")]
-    return [*_rows("trunk", found, wanted, names), _from_user(scene, found), *_login(scene, found), *_others(found)]
+    return [
+        *_rows("trunk", found, wanted, names),
+        _from_user(scene, found),
+        *_login(scene, found),
+        *_others(found),
+        *_way(scene, found),
+    ]
+
+
+def _way(scene: Scene, found: Trunk) -> list[Fact]:
+    """Whether the trunk needs DNS, and what DNS says to it."""
+    if found.outbound_proxy or literal(found.server):
+        return [Fact("trunk.needs_dns", "no", "the trunk's packets go to an address, not to a name", SOURCE)]
+    facts = [Fact("trunk.needs_dns", "yes", f"the trunk needs DNS to find {found.server or 'nothing'}", SOURCE)]
+    if found.server.endswith(NEVER_RESOLVE) and scene.run.on.trunk_proxy:
+        says = f"{found.server} is in no public DNS (RFC 6761), and the trunk has no outbound proxy"
+        return [*facts, Fact("trunk.resolves", "no", says, "DNS")]
+    return facts
 
 
 def _wanted_trunk(scene: Scene, found: Trunk) -> Trunk:
     """As the guide asks; what is not known at Bandwidth is taken as it is."""
-    run, account, password = scene.run, scene.account, found.password
-    common = {
-        "name": found.name,
-        "password": password,
-        "number": run.on.number,
-        "bandwidth_ips": run.on.bandwidth_ips,
-        "extension": run.settings.pbx.extension,
-        "outbound_proxy": run.on.trunk_proxy,
-    }
+    on, account, extension = scene.run.on, scene.account, scene.run.settings.pbx.extension
     if account.sip_uri is not None:
-        return trunk_to_sip_uri(account.sip_uri, username=run.settings.sip_uri.username, **common)
+        return trunk_to_sip_uri(
+            account.sip_uri, name=found.name, username=scene.run.settings.sip_uri.username, password=found.password,
+            number=on.number, bandwidth_ips=on.bandwidth_ips, extension=extension, outbound_proxy=on.trunk_proxy,
+        )  # fmt: skip
     if account.realm is not None and account.credential is not None:
-        return trunk_to(account.realm, account.credential, **common)
-    proxy, number = run.on.trunk_proxy, run.on.number
+        return trunk_to(
+            account.realm, account.credential, name=found.name, password=found.password, number=on.number,
+            bandwidth_ips=on.bandwidth_ips, extension=extension, outbound_proxy=on.trunk_proxy,
+        )  # fmt: skip
     return Trunk(
-        found.name, found.server, found.username, password, number, found.from_domain, outbound_proxy=proxy,
-        bandwidth_ips=run.on.bandwidth_ips, inbound_extension=run.settings.pbx.extension,
+        found.name, found.server, found.username, found.password, on.number, found.from_domain,
+        outbound_proxy=on.trunk_proxy, bandwidth_ips=on.bandwidth_ips, inbound_extension=extension,
     )  # fmt: skip
+
+
+def literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _rows(what: str, found: object, wanted: object, names: Iterable[str]) -> list[Fact]:
@@ -168,18 +201,15 @@ def _others(found: Trunk) -> list[Fact]:
 
 
 def _route(scene: Scene, found: OutboundRoute) -> list[Fact]:
-    run, dial = scene.run, scene.run.settings.test.dial
+    dial = scene.run.settings.test.dial
     facts = _rows("route", found, _wanted_route(scene, found), ("trunk", "caller_id", "request_uri", "number_header"))
     patterns = [pattern for pattern, _ in route_patterns(found.pattern, found.prepend)]
     fits = any(re.fullmatch(regex(pattern), dial) for pattern in patterns)
     says = f"{dial} {'fits' if fits else 'fits none of'} the route's patterns {', '.join(patterns)}"
-    del run
     return [*facts, Fact("route.matches", "yes" if fits else "no", says, SOURCE)]
 
 
 def _wanted_route(scene: Scene, found: OutboundRoute) -> OutboundRoute:
-    from bwlib.models import NUMBER_HEADER
-
     uri = scene.account.sip_uri
     request_uri = uri.uri if uri else found.request_uri if scene.run.settings.road == "sip-uri" else ""
     header = NUMBER_HEADER if request_uri else ""
@@ -193,7 +223,8 @@ def _wanted_route(scene: Scene, found: OutboundRoute) -> OutboundRoute:
 def _extension(scene: Scene, found: Extension) -> list[Fact]:
     table, secret = scene.run.settings.pbx, scene.extension_secret()
     same = found.route == table.route
-    says = f"extension {found.number} dials by {found.route or 'no route'}" + ("" if same else f", wanted {table.route}")
+    wanted = "" if same else f", wanted {table.route}"
+    says = f"extension {found.number} dials by {found.route or 'no route'}{wanted}"
     facts = [Fact("extension.route", "as-wanted" if same else "differs", says, SOURCE)]
     if secret is not None:
         fits = secret.get_secret_value() == found.secret.get_secret_value()
@@ -203,11 +234,9 @@ def _extension(scene: Scene, found: Extension) -> list[Fact]:
 
 
 def traps(scene: Scene) -> list[Fact]:
-    """What this kind of PBX is known to do wrong (bwlib.pbx.*_checks), each under a name of its own."""
+    """What this kind of PBX is known to do wrong (`bwlib.pbx.freepbx_checks` and its like). Raises: PbxError."""
     pbx, seen = scene.run.on.pbx(), scene.on_pbx
-    look: Callable[..., list] | None = getattr(pbx, "findings", None)
-    if look is None or seen.trunk is None or seen.route is None or seen.extension is None:
+    if not isinstance(pbx, HasTraps) or seen.trunk is None or seen.route is None or seen.extension is None:
         return []
-    wanted = _wanted_trunk(scene, seen.trunk)
-    found = look(wanted, _wanted_route(scene, seen.route), seen.extension)
-    return [Fact(f"trap.{index}", "found", "|".join([one.cause, "; ".join(one.evidence), one.fix]), SOURCE) for index, one in enumerate(found)]
+    scene.traps = pbx.findings(_wanted_trunk(scene, seen.trunk), _wanted_route(scene, seen.route), seen.extension)
+    return [Fact(f"trap.{index}", "found", trap.cause, SOURCE) for index, trap in enumerate(scene.traps)]

@@ -177,7 +177,7 @@ async def _listen(call: OutboundCall, media: Media) -> Fact:
     await media.open()
     clock = asyncio.get_running_loop().time
     deadline = clock() + LISTEN_S
-    while media.last_voice is None and clock() < deadline and not call.ended.is_set():
+    while media.last_voice is None and clock() < deadline and not call.ended.is_set():  # noqa: ASYNC110 - no event
         await asyncio.sleep(0.05)
     heard = media.last_voice is not None
     says = "the application's voice was heard here" if heard else f"nothing was heard here within {LISTEN_S:g} s"

@@ -103,7 +103,8 @@ def _outward(scene: Scene, phone: Phone, talk: Talk) -> list[Fact]:
     except NotAsExpected as error:
         code = re.match(r"\d{3}", error.came_back)
         word = "unanswered" if "nobody answered" in error.came_back else code[0] if code else "silent"
-        return [Fact("outward.phone", word, f"the phone dialled {dial}: {error.came_back}", "phone")]
+        said = Fact("outward.phone", word, f"the phone dialled {dial}: {error.came_back}", "phone")
+        return [said, *_turned_away(scene, talk, dial)]
     facts = [Fact("outward.phone", "answered", f"the phone dialled {dial}, and was answered", "phone")]
     try:
         readback = scene.run.on.readback
@@ -115,6 +116,20 @@ def _outward(scene: Scene, phone: Phone, talk: Talk) -> list[Fact]:
         return [*facts, *_talk(scene, call, talk, first.call_id if first else "")]
     finally:
         call.hang_up()
+
+
+def _turned_away(scene: Scene, talk: Talk, dial: str) -> list[Fact]:
+    """Of a call that was not answered: what the application said to Bandwidth's event, if one came."""
+    hooks = []
+    with contextlib.suppress(BwlibError):
+        assert scene.run.on.readback is not None
+        hooks = scene.run.on.readback.webhooks(after_id=talk.mark)
+    statuses = [hook.answer_status for hook in hooks if hook.event_type == "initiate" and hook.dialled == dial]
+    if not statuses:
+        return []
+    says = f"Bandwidth's event initiate came {len(statuses)} times; the application answered {statuses}"
+    word = "refused" if set(statuses) == {401} else "arrived"
+    return [Fact("outward.webhook", word, says, "application")]
 
 
 def _caller_id(scene: Scene, shown: str) -> Fact:
@@ -185,15 +200,15 @@ def _arrived(talk: Talk, event: str, hook: Any) -> Fact:
 def _talk(scene: Scene, call: PhoneCall, talk: Talk, call_id: str) -> list[Fact]:
     """Listen, speak, press the digit until it comes back; then compare what was said with what was heard."""
     way, voice, digit = talk.way, voice_pcm(), scene.run.settings.test.digit
+    readback = scene.run.on.readback
+    assert readback is not None
     deadline = time.monotonic() + TALK_S
     gathered = None
     with contextlib.suppress(NotAsExpected):  # the far end hung up in the middle: what there is by then is judged
         call.play(voice, wait=True)
         while gathered is None and time.monotonic() < deadline:
             call.send_digits(digit)
-            gathered = _first(
-                scene.run.on.readback, "gather", talk.mark, lambda hook: hook.call_id == call_id, PRESS_EVERY_S
-            )
+            gathered = _first(readback, "gather", talk.mark, lambda hook: hook.call_id == call_id, PRESS_EVERY_S)
     pressed = str(gathered.body.get("digits") or "") if gathered else ""
     counters = _counters(scene, way)
     call.hang_up()

@@ -1,4 +1,4 @@
-"""How a row of the table is written: what follows from what the probes saw. One row a cause, in the order in which a call meets its places.
+"""How a row of the table of causes is written; the rows themselves are in `rules_bandwidth`, `rules_pbx`, `rules_call`.
 
 A row says what must have been seen (`when`, every entry of it), how sure that makes it (`kind`), and what else it
 explains (`explains`): a failing call that something read explains needs no second cause.
@@ -78,7 +78,7 @@ SYMPTOMS: Where = {
     "inward.phone": ("did-not-ring",),
     "inward.create": ("refused", "rate-limited"),
     "phone.register": ("refused", "silent"),
-    "outward.webhook": ("none",),
+    "outward.webhook": ("none", "refused"),
     "outward.caller": ("differs",),
     **TALK,
 }

@@ -96,12 +96,25 @@ _CALLBACK = {
 }  # fmt: skip
 _AFTER_CALLBACK: Where = {"outward.trunk": (ladder.REFUSED_AFTER, *UNANSWERED), "outward.webhook": ("none",), **TALK}
 
-CALLBACK = tuple(
+CALLBACK = (
+    *(
+        read(
+            name, cause, {"callback": (word,)}, fix, "urls",
+            {} if word == "unasked" else _AFTER_CALLBACK, "application" if word in ("dead", "status", "bxml") else "",
+        )
+        for word, (name, cause, fix) in _CALLBACK.items()
+    ),
     read(
-        name, cause, {"callback": (word,)}, fix, "urls",
-        {} if word == "unasked" else _AFTER_CALLBACK, "application" if word in ("dead", "status", "bxml") else "",
-    )
-    for word, (name, cause, fix) in _CALLBACK.items()
+        "callback-password", "The application at Bandwidth has another callback password than its server asks for",
+        {"callback": ("alive",), "outward.webhook": ("refused",)},
+        "type the callback user and password anew on the application's page (they cannot be read back)", "urls",
+        {**_AFTER_CALLBACK, "outward.webhook": ("none", "refused")}, "application",
+    ),
+    read(
+        "callback-url", "The application's callback URL is not the one that the site file names",
+        {"application.call_initiated_url": ("differs",)},
+        "put the site's URL into Call initiated callback URL", "urls", _AFTER_CALLBACK, "application",
+    ),
 )
 
 REALM = (

@@ -17,19 +17,25 @@ TRUNK = (
         "reload the PBX's configuration (core reload; FreePBX: Apply Config)", "no callbacks", {**OUT, **IN},
     ),
     read(
-        "wrong-realm-host", "The trunk sends its calls to another realm", {"trunk.server": ("differs",)},
-        "set the trunk's SIP server to the realm's FQDN", "no callbacks", OUT, "trunk",
-    ),
-    read(
-        "wrong-proxy", "The trunk sends its packets to another place than the realm",
-        {"trunk.outbound_proxy": ("differs",), "trunk.contact": ("usable", "unknown")},
-        "correct the trunk's outbound proxy, or its port", "firewall", OUT_NOT_SENT, "trunk",
+        "realm-unresolved", "The trunk's server is a name that does not resolve, and nothing else says where to send",
+        {"trunk.needs_dns": ("yes",), "trunk.resolves": ("no",)},
+        "correct the name; wait if the realm is new; on the sandbox give the trunk its outbound proxy", "firewall",
+        OUT_NOT_SENT, "trunk",
     ),
     read(
         "qualify-dead", "The trunk's qualify found nobody, so that the PBX sends no INVITE at all",
         {"trunk.contact": ("unavailable",)},
         "set qualify to 0 on the trunk; then mend what made it fail (address, port, firewall)", "firewall",
         OUT_NOT_SENT, "trunk",
+    ),
+    read(
+        "wrong-realm-host", "The trunk sends its calls to another realm", {"trunk.server": ("differs",)},
+        "set the trunk's SIP server to the realm's FQDN", "no callbacks", OUT, "trunk",
+    ),
+    read(
+        "wrong-proxy", "The trunk sends its packets to another place than the realm",
+        {"trunk.outbound_proxy": ("differs",), "trunk.needs_dns": ("no",)},
+        "correct the trunk's outbound proxy, or its port", "firewall", OUT_NOT_SENT, "trunk",
     ),
     read(
         "port-fixed", "The trunk's port is not the one in the realm's SRV record", {"trunk.port.srv": ("differs",)},
@@ -123,6 +129,14 @@ ROUTE = (
     read(
         "phone-password", "The extension's secret on the PBX is not the phone's", {"extension.secret": ("differs",)},
         "give the PBX and the phone the same secret", "no callbacks", {**PHONE, **IN}, "extension",
+    ),
+    read(
+        "extension-takes-no-phone", "The extension takes no registration: no phone can be there",
+        {"extension.registrable": ("no",)}, "let it take one contact (max_contacts=1)", "no callbacks", {**PHONE, **IN},
+    ),
+    read(
+        "phone-codec", "The extension allows no G.711 codec", {"extension.codecs": ("no-g711",)},
+        "allow ulaw and alaw on the extension", "firewall", {**OUT_NOT_SENT, **IN}, "extension",
     ),
     read(
         "stale-contact", "The extension's phone is gone: its registration is stored, and nobody answers there",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from bwlib.diagnose.facts import Fact
 from bwlib.errors import BwlibError
-from bwlib.models import Application, Extension, InboundSipUri, OutboundRoute, Realm, SipCredential, Trunk
+from bwlib.models import Application, Extension, Finding, InboundSipUri, OutboundRoute, Realm, SipCredential, Trunk
 
 if TYPE_CHECKING:
     from bwlib.guide import Run
@@ -51,11 +51,11 @@ class Scene:
     since: float = 0.0
     account: Account = field(default_factory=Account)
     on_pbx: Configured = field(default_factory=Configured)
-    events: list[SipEvent] = field(default_factory=list)
     contact: str = ""  # of the extension: "none", "alive", "silent"
+    traps: list[Finding] = field(default_factory=list)
+    sip_call_ids: set[str] = field(default_factory=set)
     our_calls: set[str] = field(default_factory=set)
     ladders: dict[str, tuple[list[SipEvent], int | None]] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def host(self) -> str:
@@ -82,7 +82,4 @@ class Scene:
             return None
 
 
-Probe = Callable[[Scene], "list[Fact]"]
-
-if TYPE_CHECKING:
-    from bwlib.diagnose.facts import Fact
+Probe = Callable[[Scene], list[Fact]]

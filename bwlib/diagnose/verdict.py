@@ -101,7 +101,7 @@ def _is_about(rule: Rule, failure: Fact) -> bool:
     about = {name.partition(".")[2] for name in rule.when if name.startswith(f"{way}.")}
     if any(what in spoils.get(one, ()) for one in about):
         return True
-    return what == "phone" and f"{way}.pbx" in rule.when or what == "webhook" and way == "outward" and "trunk" in about
+    return (what == "phone" and "pbx" in about) or (what == "webhook" and "trunk" in about)
 
 
 def _cause(rule: Rule, facts: Facts, failures: Iterable[Fact], confidence: Confidence) -> Cause:

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -29,6 +29,7 @@ from asterisk_site import (
 from peers import asterisk
 from pydantic import SecretStr
 
+from bwlib.pbx.ami import Ami
 from bwlib.pbx.ami_events import FIELDS
 from bwlib.pbx.asterisk import AsteriskPbx
 from bwlib.pbx.state import Contact, Transport
@@ -258,6 +259,28 @@ def test_logins_that_fail_are_told_without_what_was_sent(stage: stage_of.PbxStag
     assert kept <= FIELDS
     assert not kept & {"Response", "ExpectedResponse", "Challenge", "ReceivedHash"}
     assert any("Failed to authenticate" in line for line in call.log)
+
+
+def test_registrations_and_contacts_that_change_are_told_and_stand_in_the_state(stage: stage_of.PbxStage) -> None:
+    async def run() -> None:
+        async with a_site(stage, Edge()) as site, asyncio.timeout(20):
+            trunk = site.pbx.get_trunk("bandwidth")
+            assert trunk is not None
+            with site.pbx.watch(settle_s=0) as seen:
+                site.pbx.put_trunk(replace(trunk, registration=True, qualify_s=1))
+                await asyncio.to_thread(site.pbx.apply)
+                with Ami(stage.ami_host, stage.ami_port, stage.ami_user, stage.ami_secret) as ami:
+                    ami.action("PJSIPRegister", Registration="bandwidth-registration")  # not some seconds later
+                while not {"Registry", "ContactStatus"} <= {one["Event"] for one in seen.events}:
+                    await asyncio.sleep(0.05)
+            state = site.pbx.state("bandwidth", "101", DIALLED)
+            assert [one.name for one in state.registrations] == ["bandwidth-registration"]
+            assert [one.status for one in state.contacts if one.aor == "bandwidth"] == ["Avail"]
+            registry = [one["Status"] for one in seen.events if one["Event"] == "Registry"]
+            assert registry
+            assert "Registered" not in registry  # the edge is no registrar
+
+    asyncio.run(run())
 
 
 def test_the_log_of_before_is_not_told_again(stage: stage_of.PbxStage) -> None:

@@ -271,7 +271,7 @@ def test_registrations_and_contacts_that_change_are_told_and_stand_in_the_state(
                 await asyncio.to_thread(site.pbx.apply)
                 with Ami(stage.ami_host, stage.ami_port, stage.ami_user, stage.ami_secret) as ami:
                     ami.action("PJSIPRegister", Registration="bandwidth-registration")  # not some seconds later
-                while not {"Registry", "ContactStatus"} <= {one["Event"] for one in seen.events}:
+                while not {"Registry", "ContactStatus"} <= {one["Event"] for one in seen.events}:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             state = site.pbx.state("bandwidth", "101", DIALLED)
             assert [one.name for one in state.registrations] == ["bandwidth-registration"]

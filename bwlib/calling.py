@@ -102,11 +102,17 @@ def _call(run: Run, name: str, title: str, place: Callable[[Phone], CallProof]) 
     proofs: list[CallProof] = []
 
     def apply() -> Outcome[dict[str, str]]:
-        with one_call_at_a_time(run.on.call_lock):
-            return call()
+        started = time.time()
+        try:
+            with one_call_at_a_time(run.on.call_lock):
+                return call()
+        except SettingsError:
+            raise
+        except BwlibError as error:  # the next call may go on: whoever looks for the cause places calls too
+            raise _with_cause(run, error, started) from error
 
     def call() -> Outcome[dict[str, str]]:
-        address, table, started = registrar(run), run.settings.pbx, time.time()
+        address, table = registrar(run), run.settings.pbx
         if run.on.target == "sandbox" and not is_loopback(address[0]):
             return Outcome("skipped", title, None, note=f"{OUT_OF_REACH}, and the PBX is at {address[0]}")
         mark = run.on.readback.last_id() if run.on.readback else 0
@@ -116,8 +122,6 @@ def _call(run: Run, name: str, title: str, place: Callable[[Phone], CallProof]) 
                 with watched(view):
                     phone.register()
                     proof = place(phone)
-            except BwlibError as error:
-                raise _with_cause(run, error, started) from error
             finally:  # also of a call that failed: there it is the evidence
                 _keep(run, name, title, view.end(), view.lanes())
         _keep_audio(run, name, proof)
@@ -236,17 +240,18 @@ def _wav(pcm: Any) -> bytes:
 
 
 def _with_cause(run: Run, error: BwlibError, started: float) -> BwlibError:
-    """The same error, with what the trunk's SIP messages say about the cause, where they can be seen."""
-    from bwlib.trunk_cause import likely_cause
+    """The same error, with its cause where one was found, and then with what mends that."""
+    from bwlib.diagnosing import cause_of_failed_call
 
     gone = run.on.why_gone()
     if gone:
         return type(error)(
             error.attempted, f"{gone} ({error.came_back})", "run this cell again: it starts what it needs"
         )
-    if run.on.sip_events is None:
-        return error
-    cause = likely_cause(run.on.sip_events(started), run.settings.pbx.trunk)
-    if not cause:
-        return error
-    return type(error)(error.attempted, f"{error.came_back}. {cause.cause}", cause.fix or error.do_next)
+    show.show_progress("looking for the cause")
+    cause = cause_of_failed_call(run, started)
+    if cause is None:
+        do_next = f"{error.do_next}; notebook 50_troubleshoot looks further"
+        return type(error)(error.attempted, error.came_back, do_next)
+    because = f" ({'; '.join(cause.evidence)})" if cause.evidence else ""
+    return type(error)(error.attempted, f"{error.came_back}. {cause.cause}{because}", cause.fix or error.do_next)

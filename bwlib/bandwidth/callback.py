@@ -128,6 +128,8 @@ def _kind_of(error: Unavailable) -> CallbackFaultKind:
 
 
 def _must_challenge(url: str, reply: Reply) -> None:
+    if reply.status >= 400 and reply.status != 401:
+        raise _wrong_status(url, reply)
     if reply.status != 401:
         raise CallbackFault(
             "unasked",
@@ -154,14 +156,18 @@ def _read(url: str, reply: Reply, challenged: bool, elapsed_s: float) -> Callbac
             "make application.callback_user and callback_password the ones the application expects",
         )
     if reply.status != 200:
-        raise CallbackFault(
-            "status",
-            f"ask the callback URL {url}",
-            f"it answered {reply.status}, Bandwidth expects 200 with BXML",
-            "check the path of application.callback_url and the application's own log",
-        )
+        raise _wrong_status(url, reply)
     try:
         verbs = tuple(verb.name for verb in bxml.read(reply.body).verbs)
     except NotAsExpected as error:
         raise CallbackFault("bxml", error.attempted, error.came_back, error.do_next) from error
     return CallbackAnswer(url, reply.status, challenged, verbs, elapsed_s)
+
+
+def _wrong_status(url: str, reply: Reply) -> CallbackFault:
+    return CallbackFault(
+        "status",
+        f"ask the callback URL {url}",
+        f"it answered {reply.status}, Bandwidth expects 200 with BXML",
+        "check the path of application.callback_url and the application's own log",
+    )

@@ -34,8 +34,9 @@ def probe(scene: Scene) -> list[Fact]:
     """Read all of it, in the order in which one thing needs the other."""
     facts: list[Fact] = []
     applications = _answer(facts, "applications", scene.run.on.client.list_applications)
-    if applications is not None:
-        facts += _application(scene, applications)
+    if applications is None:  # the other reads would fail alike, each after its own retries
+        return [*facts, *_clock(scene), *_refused_before(scene)]
+    facts += _application(scene, applications)
     if scene.run.settings.road == "realm":
         realms = _answer(facts, "realms", scene.run.on.client.list_realms)
         if realms is not None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from bwlib.bandwidth.callback import CallbackFault, check_callback
 from bwlib.diagnose.facts import Fact
 from bwlib.diagnose.scene import Scene
+from bwlib.errors import BwlibError
 from bwlib.steps.application import find_application
 
 SOURCE = "application"
@@ -15,8 +18,9 @@ SLOW_S = 5
 
 def probe(scene: Scene) -> list[Fact]:
     """Ask the URL that Bandwidth has, not the one that we think it has; the site's where there is no application."""
-    run = scene.run
-    found = find_application(run.on.client, run.settings.application.name)
+    run, found = scene.run, None
+    with contextlib.suppress(BwlibError):  # the probe of Bandwidth says so
+        found = find_application(run.on.client, run.settings.application.name)
     wanted = run.on.application
     url = found.call_initiated_url if found else wanted.call_initiated_url
     try:

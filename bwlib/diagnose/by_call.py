@@ -10,7 +10,7 @@ import contextlib
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bwlib.calling import cannot_be_called, cannot_observe, registrar, request_to_extension
@@ -25,7 +25,7 @@ from bwlib.readback_clip import voice_pcm
 if TYPE_CHECKING:
     from bwlib.readback_client import Readback
 
-ANSWER_S, REGISTER_S = 5.0, 3.0
+ANSWER_S, RING_S, REGISTER_S = 5.0, 4.0, 3.0
 TALK_S = 7.0  # from the answer on, for everything that is tried by ear
 PRESS_EVERY_S = 0.6
 HEARD, LOSSY = 0.9, 0.3  # correlation: as it should be, and still the same voice
@@ -148,7 +148,7 @@ def _inward(scene: Scene, phone: Phone, talk: Talk) -> list[Fact]:
         return [Fact("inward", "not-placed", f"no programmatic call: {why_not}", "phone")]
     waiting = phone.expect_call(answer_after_s=0.1)
     try:
-        placed = run.on.client.create_call(request_to_extension(run))
+        placed = run.on.client.create_call(replace(request_to_extension(run), call_timeout_s=RING_S))
     except BandwidthError as error:
         waiting.cancel()
         word = "rate-limited" if error.status == 429 else "refused"
@@ -254,16 +254,14 @@ def _word(correlation: float) -> str:
 
 
 def _counters(scene: Scene, way: str) -> list[Fact]:
-    """RTP packets of the trunk's leg as the PBX counts them, in the middle of the call."""
-    look = getattr(scene.run.on.pbx(), "media", None)
+    """RTP packets of the trunk's legs as the PBX counts them, in the middle of the call; of two the worse one."""
+    look, trunk = getattr(scene.run.on.pbx(), "media", None), scene.run.settings.pbx.trunk
     if look is None:
         return []
     with contextlib.suppress(BwlibError):
-        for leg in look():
-            if leg.channel.startswith(f"PJSIP/{scene.run.settings.pbx.trunk}-") or leg.channel.startswith(
-                scene.run.settings.pbx.trunk
-            ):
-                says = f"the PBX's trunk leg {leg.channel}: {leg.received} RTP packets in, {leg.sent} out"
-                word = "none-in" if not leg.received else "none-out" if not leg.sent else "both"
-                return [Fact(f"{way}.rtp", word, says, "PBX")]
+        legs = [leg for leg in look() if leg.channel.startswith(f"{trunk}-")]
+        for leg in sorted(legs, key=lambda leg: min(leg.received, leg.sent))[:1]:
+            says = f"the PBX's trunk leg {leg.channel}: {leg.received} RTP packets in, {leg.sent} out"
+            word = "none-in" if not leg.received else "none-out" if not leg.sent else "both"
+            return [Fact(f"{way}.rtp", word, says, "PBX")]
     return []

@@ -22,14 +22,18 @@ _SAYS = {
 }
 
 
-def read(scene: Scene, events: Sequence[SipEvent], *, outward: bool = True, inward: bool = True) -> list[Fact]:
-    """Of all calls in these messages the newest of each way. outward, inward: whether one was tried.
+def read(
+    scene: Scene, events: Sequence[SipEvent], *, outward: bool = True, inward: bool = True, answered: bool = False
+) -> list[Fact]:
+    """Of all calls in these messages the newest of each way. outward, inward: whether one was tried; answered: whether
+    the phone answered the one inwards: another that is still ending is not it.
 
     Keeps each call's messages, with the one at which it failed, in `scene.ladders`.
     """
     calls = ladder.calls_in(events, scene.our_calls)
     into = [call for call in calls if _is_inward(scene, call)]
     out = [call for call in calls if call not in into]
+    into = [call for call in into if call.word == ladder.ANSWERED] or into if answered else into
     facts = _facts(scene, "outward", "trunk", out) if outward else []
     return [*facts, *(_facts(scene, "inward", "pbx", into) if inward else [])]
 
@@ -44,8 +48,8 @@ def _is_inward(scene: Scene, call: CallLadder) -> bool:
 def _facts(scene: Scene, way: str, what: str, calls: Sequence[CallLadder]) -> list[Fact]:
     name = f"{way}.{what}"
     if not calls:
-        says = f"no INVITE of the {'PBX reached the realm' if way == 'outward' else 'realm was sent to the PBX'}"
-        return [Fact(name, ladder.NO_INVITE, says, SOURCE)] if way == "outward" else []
+        says = "no INVITE of the PBX reached the realm" if way == "outward" else "no INVITE to the PBX was seen"
+        return [Fact(name, ladder.NO_INVITE, says, SOURCE)]
     call = calls[-1]
     scene.ladders[way] = (list(call.events), call.failing)
     side = "PBX to realm" if way == "outward" else "realm to PBX"

@@ -1,4 +1,4 @@
-"""All probes in their order and within a time, then the verdict. Nothing is changed; who does not answer is left behind.
+"""All probes in their order and within a time, then the verdict. Nothing is changed; who does not answer is left.
 
 First what is configured (Bandwidth, callback URL, PBX) side by side; then, once it is known what to call and where,
 the realm and the calls. 30 s are the end of it, also where nothing answers.
@@ -95,7 +95,8 @@ def _of_calls(scene: Scene, facts: Facts, began: float, told: Sequence[Mapping[s
         return found
     inward = facts.value("inward.create") == "ok"
     tried = "outward.phone" in facts
-    return [*by_ladder.read(scene, events, outward=tried, inward=inward), *found]
+    rang = facts.value("inward.phone") == "rang"
+    return [*by_ladder.read(scene, events, outward=tried, inward=inward, answered=rang), *found]
 
 
 def _past_call(scene: Scene) -> list[Fact]:

@@ -17,6 +17,11 @@ NETWORK = (
         "allow UDP to the realm's address and port, out and back; check the address and port (SRV)", "firewall",
     ),
     seen(
+        "realm-silent", "The realm answers nobody from here: its edge is down, or a firewall is in the way",
+        {"inward.pbx": NOT_SENT, "direct.challenge": ("silent",)},
+        "allow UDP to the realm's address and port, out and back; check the address and port (SRV)", "firewall",
+    ),
+    seen(
         "firewall-at-pbx", "A firewall between the PBX and the realm: the same packet from here is answered",
         {"outward.trunk": NOT_SENT, "direct.challenge": ("challenged",), "outward.left": ("yes", "unknown")},
         "allow UDP from the PBX to the realm's address and port, out and back; switch SIP ALG off on the router",
@@ -76,7 +81,8 @@ NETWORK = (
         "closed to the outside", "urls",
     ),
     seen(
-        "pbx-silent-inward", "The PBX does not answer Bandwidth's INVITE", {"inward.pbx": NOT_SENT},
+        "pbx-silent-inward", "The PBX does not answer Bandwidth's INVITE",
+        {"inward.pbx": NOT_SENT, "direct.challenge": ("challenged", "not-challenged", "unknown")},
         "allow UDP from Bandwidth's SIP addresses to the PBX; check pbx.sip_host and its port", "firewall",
     ),
     fits(

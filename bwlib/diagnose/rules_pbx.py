@@ -146,7 +146,10 @@ ROUTE = (
     ),
     read(
         "extension-unregistered", "No phone is registered at the extension",
-        {"extension.contact": ("none",), "inward.pbx": REFUSED, "inward.identified": ("yes",)},
+        {
+            "extension.contact": ("none",), "inward.pbx": REFUSED, "inward.identified": ("yes",),
+            "phone.register": ("unknown",), "trunk.inbound_extension": ("as-wanted", "unknown"),
+        },
         "register the phone at the PBX (its number, the PBX's address, the extension's secret)", "no callbacks", IN,
     ),
 )

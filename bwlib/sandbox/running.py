@@ -83,6 +83,7 @@ class Running:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                date_header=False,  # the service's clock says it
                 proxy_headers=False,
                 timeout_graceful_shutdown=2,
             )

@@ -37,10 +37,7 @@ class Break:
     mend: Callable[[Stage], None]
     fails: tuple[Fails, ...]
     lab: bool = True
-
-    @property
-    def in_memory(self) -> bool:
-        return self.where == "network"
+    in_memory: bool = False
 
 
 def _file(
@@ -73,7 +70,7 @@ def _fault(name: str, said: str, fault: str, *fails: Fails, value: str = "", **m
             if each["name"] == fault and each["match"] == match:
                 stage.sandbox.switch_faults_off(each["id"])
 
-    return Break(name, said, "network", put_in, mend, fails)
+    return Break(name, said, "network", put_in, mend, fails, in_memory=True)
 
 
 def _account(
@@ -175,6 +172,7 @@ BREAKS: tuple[Break, ...] = (
         at_pbx.put_in_reload_pending,
         partial(_mend_file, "reload-pending"),
         ("outward",),
+        in_memory=True,
     ),
     # ---------------------------------------------------------------- PBX: route and extension
     _dialplan(

@@ -72,25 +72,22 @@ def open_lab(
 ) -> None:
     """JupyterLab on a trainee's lab; Ctrl-C ends it and the lab's sandbox. What was done stays."""
     from bwlib.lab import running_lab, signals_as_interrupt
-    from bwlib.sandbox.home import HOME_VARIABLE
-    from bwlib.starting import SITE_FILE
-    from bwlib.training.desk import begin_lab, class_of
+    from bwlib.training.desk import begin_lab, class_of, variables_of
     from bwlib.training.labs import find_lab, labs_folder, labs_in
     from bwlib.training.notebook import write_notebooks
     from bwlib.training.opening import end_sandbox
-    from bwlib.training.seat import TRAIN, Seat, trainee_folder
+    from bwlib.training.seat import Seat, trainee_folder
 
     folder = trainee_folder(name)
     texts = Path(class_of(folder).get("labs") or labs_folder())
     seat = Seat(folder, find_lab(texts, lab).id)
     begin_lab(seat)
     write_notebooks(labs_in(texts), folder / "notebooks" / "labs")
-    variables = {HOME_VARIABLE: str(seat.home), SITE_FILE: str(seat.site_file), TRAIN: str(folder)}
     try:
         with (
             signals_as_interrupt(),
             running_lab(
-                folder, folder / "jupyter", variables, browser=browser, first=f"labs/{seat.lab}.ipynb"
+                folder, folder / "jupyter", variables_of(seat), browser=browser, first=f"labs/{seat.lab}.ipynb"
             ) as server,
         ):
             talk(f"log        {server.log_file}\nJupyterLab is ready. Ctrl-C ends it. Open:")

@@ -19,7 +19,7 @@ from bwlib.training import pbx_breaks as at_pbx
 from bwlib.training.config_edits import Edit
 from bwlib.training.stage import Stage, change_file, mend_file
 
-Fails = Literal["outward", "inward", "registration", "api", "field"]
+Fails = Literal["outward", "inward", "registration", "api", "field", "no-phone"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Break:
     """said: what is wrong, one sentence, for the trainer and the certificate.
 
     fails: which calls are not heard; "registration": the PBX registers; "api": what writes is refused; "field": only
-    reading it back shows it. lab: whether the scripted phone lets it be a lab. in_memory: it ends with the sandbox.
+    reading it back shows it; "no-phone": a call rings nobody while the phone is away. lab: whether the scripted phone
+    lets it be a lab. in_memory: it ends with the sandbox.
     """
 
     name: str
@@ -201,7 +202,11 @@ BREAKS: tuple[Break, ...] = (
         "inward",
     ),
     _file(
-        "stale-contact", "The extension's contact is a phone that is gone.", at_pbx.stale_contact, "inward", lab=False
+        "stale-contact",
+        "The extension's contact is a phone that is gone.",
+        at_pbx.stale_contact,
+        "no-phone",
+        lab=False,
     ),
     # ---------------------------------------------------------------- the network
     _fault("edge-silent", "No SIP passes between the PBX and the realm.", "sip-silence", "outward", "inward"),

@@ -18,6 +18,7 @@ from typing import Any
 
 from bwlib.errors import BwlibError, SettingsError
 from bwlib.guide import Run
+from bwlib.record.signers import CONFIG_VARIABLE, config_folder
 from bwlib.sandbox.home import HOME_VARIABLE, write_private
 from bwlib.starting import SITE_FILE
 from bwlib.training.labs import HINTS, labs_folder
@@ -72,7 +73,7 @@ class Lab:
                 "PBX's log": str(Path(pbx["config_dir"]).parent / "log" / "messages"),
                 "dashboard": f"{sandbox.dashboard_url} (user {sandbox.dashboard_user}, password in "
                 f"{sandbox.directory / 'dashboard.json'})",
-                "in a terminal, first": f"export {HOME_VARIABLE}={shlex.quote(str(self.seat.home))}",
+                "in a terminal, first": " ".join(["export", *map(_assigned, variables_of(self.seat).items())]),
                 "read changed files": "bw-runbook sandbox reload",
                 "name the cause": f"bw-runbook diagnose {shlex.quote(str(self.seat.site_file))}",
                 "what the network does": "bw-runbook sandbox faults (--clear: as if its administrator mended it)",
@@ -127,13 +128,23 @@ def open_lab(lab: str, *, trainee: str | None = None, seed: str | int | None = N
     folder = trainee_folder(trainee or own_trainee())
     opened = begin_lab(Seat(folder, lab), seed=seed, labs=labs)
     seat = opened.seat
-    os.environ |= {HOME_VARIABLE: str(seat.home), SITE_FILE: str(seat.site_file), TRAIN: str(folder)}
+    os.environ |= variables_of(seat)
     about = opened.about
     show.show_text(
         f"{about['title']} ({about['level']})",
-        [about["story"], f"begun {about['started']} UTC by {seat.trainee}; what must be heard: {about['call']}"],
+        [about["story"], f"begun {about['started'][:16]} UTC by {seat.trainee}; what must be heard: {about['call']}"],
     )
     return opened
+
+
+def variables_of(seat: Seat) -> dict[str, str]:
+    """The environment of whoever works on a lab. The signing key stays where it is: a lab's home has none."""
+    return {
+        HOME_VARIABLE: str(seat.home),
+        SITE_FILE: str(seat.site_file),
+        TRAIN: str(seat.folder),
+        CONFIG_VARIABLE: str(config_folder()),
+    }
 
 
 def begin_lab(seat: Seat, *, seed: str | int | None = None, labs: str | Path | None = None, again: bool = False) -> Lab:
@@ -186,9 +197,14 @@ def _as_error(sentences: Sequence[str], exit_code: int) -> BwlibError:
     return error
 
 
+def _assigned(pair: tuple[str, str]) -> str:
+    return f"{pair[0]}={shlex.quote(pair[1])}"
+
+
 def _environment() -> dict[str, str]:
     """Ours, without what names a site or a run of this kernel; where this code is, so that a clone finds itself."""
     env = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
+    env[CONFIG_VARIABLE] = str(config_folder())
     source = str(Path(__file__).resolve().parents[2])
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [source, env.get("PYTHONPATH")]))
     return env

@@ -23,6 +23,8 @@ for _name in [name for name in os.environ if name.startswith("BW_") and name not
     del os.environ[_name]
 os.environ["BW_RUNBOOK_HOME"] = str(_HOME)
 os.environ["BW_RUNBOOK_SITE"] = str(_HOME / "notebooks-site" / "site.toml")
+# Half a minute each: all labs are run in `make soak`, one by tests/peers/test_labs.py.
+collect_ignore_glob = [] if os.environ.get("BW_SOAK") else ["notebooks/labs/*"]
 
 # How fast an example goes is for the machine and its other work to say. All else is as it was (CI has its own profile).
 hypothesis.settings.register_profile("no-clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -58,12 +60,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_sessionfinish() -> None:
-    """End the session's sandbox, its PBX and its readback, and remove its home."""
+    """End the session's sandboxes (the notebooks', the last lab's), PBX and readback, and remove its home."""
     from bwlib.sandbox import control
 
-    running = control.attach(_HOME)
-    if running is not None:
-        running.down()
+    for home in (_HOME, *(place.parent for place in _HOME.glob("train/*/*/sandbox"))):
+        running = control.attach(home)
+        if running is not None:
+            running.down()
     shutil.rmtree(_HOME, ignore_errors=True)
 
 

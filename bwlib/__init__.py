@@ -32,6 +32,7 @@ from bwlib.errors import (
 if _typing.TYPE_CHECKING:
     from bwlib.run import open_run
     from bwlib.starting import start_site
+    from bwlib.training.desk import open_lab
 
 __all__ = [
     "BandwidthError",
@@ -49,17 +50,19 @@ __all__ = [
     "StepError",
     "StillPending",
     "Unavailable",
+    "open_lab",
     "open_run",
     "start_site",
 ]
 
+_HOMES = {"open_lab": "bwlib.training.desk", "open_run": "bwlib.run", "start_site": "bwlib.starting"}
+
 
 def __getattr__(name: str) -> object:
-    """open_run and start_site at their first use: what they stand on takes a third of a second, `--help` none of it."""
-    if name in ("open_run", "start_site"):
+    """These three at their first use: what they stand on takes a third of a second, `--help` none of it."""
+    if name in _HOMES:
         import importlib
 
-        home = importlib.import_module("bwlib.run" if name == "open_run" else "bwlib.starting")
-        found: object = getattr(home, name)
+        found: object = getattr(importlib.import_module(_HOMES[name]), name)
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from bwlib import cli_diagnose, cli_record, cli_run, cli_sandbox, cli_sheet, cli_sites, cli_verify
+from bwlib import cli_diagnose, cli_record, cli_run, cli_sandbox, cli_sheet, cli_sites, cli_train, cli_verify
 from bwlib.cli_output import AsJson, AsJsonLines, Parameters, SiteFiles, talk
 from bwlib.cli_run import pairs, run_notebooks
 from bwlib.errors import BwlibError, SettingsError
@@ -204,6 +204,7 @@ app.command()(cli_record.runs)
 app.command()(cli_record.seal)
 app.command()(cli_record.pack)
 app.add_typer(cli_sandbox.app, name="sandbox")
+app.add_typer(cli_train.app, name="train")
 
 if __name__ == "__main__":
     main()

@@ -55,15 +55,18 @@ def work_copy(site_folder: Path) -> Path:
 
 
 @contextmanager
-def running_lab(site_folder: Path, state: Path, variables: dict[str, str], *, browser: bool) -> Iterator[Lab]:
+def running_lab(
+    site_folder: Path, state: Path, variables: dict[str, str], *, browser: bool, first: str = "00_start.ipynb"
+) -> Iterator[Lab]:
     """JupyterLab from when it accepts connections until the block is left; its kernels end with it.
 
     state: folder for its log and its configuration. variables: added to the environment of server and kernels.
-    browser: let Jupyter open one. Raises: BwlibError with the end of the log when it does not start.
+    browser: let Jupyter open one. first: the notebook to begin with, below notebooks/.
+    Raises: BwlibError with the end of the log when it does not start.
     """
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     port, token = _free_port(), secrets.token_urlsafe(24)
-    start = f"/lab/tree/{work_copy(site_folder).name}/00_start.ipynb"
+    start = f"/lab/tree/{work_copy(site_folder).name}/{first}"
     argv = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={site_folder}", f"--LabApp.default_url={start}"]
     argv += [f"--ServerApp.ip={HOST}", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     argv += [f"--FileContentsManager.pre_save_hook={PRE_SAVE_HOOK}"]  # here, where no other configuration wins over it

@@ -39,6 +39,7 @@ def test_help_names_every_command() -> None:
         "doctor",
         "readback",
         "sandbox",
+        "train",
     ):
         assert command in done.stdout
 

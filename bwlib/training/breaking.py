@@ -19,7 +19,7 @@ from bwlib.training import pbx_breaks as at_pbx
 from bwlib.training.config_edits import Edit
 from bwlib.training.stage import Stage, change_file, mend_file
 
-Fails = Literal["outward", "inward", "registration", "api", "field"]
+Fails = Literal["outward", "inward", "registration", "api", "field", "no-phone"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Break:
     """said: what is wrong, one sentence, for the trainer and the certificate.
 
     fails: which calls are not heard; "registration": the PBX registers; "api": what writes is refused; "field": only
-    reading it back shows it. lab: whether the scripted phone lets it be a lab. in_memory: it ends with the sandbox.
+    reading it back shows it; "no-phone": a call rings nobody while the phone is away. lab: whether the scripted phone
+    lets it be a lab. in_memory: it ends with the sandbox.
     """
 
     name: str
@@ -37,10 +38,7 @@ class Break:
     mend: Callable[[Stage], None]
     fails: tuple[Fails, ...]
     lab: bool = True
-
-    @property
-    def in_memory(self) -> bool:
-        return self.where == "network"
+    in_memory: bool = False
 
 
 def _file(
@@ -73,7 +71,7 @@ def _fault(name: str, said: str, fault: str, *fails: Fails, value: str = "", **m
             if each["name"] == fault and each["match"] == match:
                 stage.sandbox.switch_faults_off(each["id"])
 
-    return Break(name, said, "network", put_in, mend, fails)
+    return Break(name, said, "network", put_in, mend, fails, in_memory=True)
 
 
 def _account(
@@ -175,6 +173,7 @@ BREAKS: tuple[Break, ...] = (
         at_pbx.put_in_reload_pending,
         partial(_mend_file, "reload-pending"),
         ("outward",),
+        in_memory=True,
     ),
     # ---------------------------------------------------------------- PBX: route and extension
     _dialplan(
@@ -203,7 +202,11 @@ BREAKS: tuple[Break, ...] = (
         "inward",
     ),
     _file(
-        "stale-contact", "The extension's contact is a phone that is gone.", at_pbx.stale_contact, "inward", lab=False
+        "stale-contact",
+        "The extension's contact is a phone that is gone.",
+        at_pbx.stale_contact,
+        "no-phone",
+        lab=False,
     ),
     # ---------------------------------------------------------------- the network
     _fault("edge-silent", "No SIP passes between the PBX and the realm.", "sip-silence", "outward", "inward"),

@@ -236,6 +236,4 @@ class CardPerson:
 
     def result(self) -> str:
         """What stands below it: the output that follows the card."""
-        return self.root.evaluate(
-            "root => root.closest('.jp-OutputArea-child').nextElementSibling?.innerText ?? ''"
-        )
+        return self.root.evaluate("root => root.closest('.jp-OutputArea-child').nextElementSibling?.innerText ?? ''")

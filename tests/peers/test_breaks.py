@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,10 @@ from training_site import opened, walked_site
 
 from bwlib.errors import BwlibError
 from bwlib.guide import Run
+from bwlib.models import CallRequest
 from bwlib.sandbox import control
 from bwlib.settings import load_settings
+from bwlib.steps.application import find_application
 from bwlib.training.breaking import BREAKS, BY_NAME, Break
 from bwlib.training.stage import KEPT, Stage, open_stage
 
@@ -85,6 +88,24 @@ def shows(stage: Stage, broken: Break) -> None:
             stage.client.create_realm("another", "")
     if "field" in broken.fails:
         assert [each.call_initiated_method for each in stage.client.list_applications()] == ["GET"]
+    if "no-phone" in broken.fails:
+        assert rung_without_a_phone(stage) == "timeout"  # without the break: "rejected", at once
+
+
+def rung_without_a_phone(stage: Stage) -> str | None:
+    """How a call to the extension ends while its phone is away."""
+    info, readback = stage.pbx.info(), stage.sandbox.readback
+    to = f"sip:{stage.settings.pbx.extension}@{info.sip_host}:{info.sip_port}"
+    application = find_application(stage.client, stage.settings.application.name)
+    assert application is not None
+    url = f"{readback.url}/answer"
+    wanted = CallRequest(to, stage.sandbox.number, application.id, url, call_timeout_s=3)
+    call = stage.client.create_call(wanted)
+    deadline = time.monotonic() + 30
+    while call.state != "disconnected" and time.monotonic() < deadline:
+        time.sleep(0.2)
+        call = stage.client.get_call(call.id)
+    return call.disconnect_cause
 
 
 @pytest.mark.parametrize("name", CHOSEN)

@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(400)]
 
 NOTEBOOKS = (*GUIDE_NOTEBOOKS, UNDO_NOTEBOOK)
 
+
 @dataclass
 class Walk:
     """What was seen in the browser: by notebook the words of its outputs and of its errors; every address asked for."""

@@ -1,0 +1,144 @@
+"""The labs, played by a script: untouched each fails, mended it passes, and nothing but mending makes it pass."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from peers import asterisk
+
+from bwlib import open_lab
+from bwlib.record.verify import verify
+from bwlib.sandbox import control
+from bwlib.training.breaking import BY_NAME
+from bwlib.training.certificate import certificates_in
+from bwlib.training.desk import ask_judge
+from bwlib.training.labs import labs_folder, labs_in
+from bwlib.training.opening import mend_all, stage_of
+from bwlib.training.seat import Seat, read_notes
+
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(900)]
+
+SEED = 11
+LABS = [lab.id for lab in labs_in(labs_folder())]
+# All in `make soak`; else one of each kind, the same ones each time.
+CHOSEN = LABS if os.environ.get("BW_SOAK") else sorted(random.Random(SEED).sample(LABS, 2))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    asterisk()
+    for name in ("BW_RUNBOOK_SITE", "BW_RUNBOOK_TRAIN", "BW_RUNBOOK_CONFIG"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("BW_RUNBOOK_HOME", str(tmp_path / "home"))
+    yield tmp_path / "home"
+    for seat in (tmp_path / "home").glob("train/*/*"):
+        running = control.attach(seat) if (seat / "sandbox").exists() else None
+        if running is not None:
+            running.down()
+
+
+@pytest.mark.parametrize("lab_id", CHOSEN)
+def test_a_lab_fails_untouched_and_passes_once_it_is_mended(home: Path, lab_id: str) -> None:
+    lab = open_lab(lab_id, trainee="ada", seed=SEED)
+    assert lab.check() is False
+    lab.hint()
+    mend_all(lab.seat)
+    assert lab.check() is True
+    (certificate,) = certificates_in(home / "train")
+    assert (certificate.trainee, certificate.lab) == ("ada", lab_id)
+    assert (certificate.hints, certificate.attempts, certificate.saw_solution) == (1, 2, False)
+    assert certificate.holds, certificate.sentence
+    assert open_lab(lab_id, trainee="ada", seed=SEED).about["certificate"], "found as it was left, not put in anew"
+
+
+def test_nothing_but_mending_passes_a_lab(home: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "labs"
+    shutil.copytree(labs_folder(), texts)
+    lab_id = "14_everyone_is_deaf"
+    lab = open_lab(lab_id, trainee="ada", seed=SEED, labs=str(texts))
+    sandbox = control.attach(lab.seat.home)
+    assert sandbox is not None
+
+    site = lab.seat.site_file
+    for was, now in (('digit = "', 'heard_threshold = 0.8\nphone = "person"\ndigit = "'), ("wrong", "right")):
+        site.write_text(site.read_text().replace(was, now))
+    for path in texts.glob("*.toml"):
+        path.write_text(path.read_text().replace("rtp-from-pbx-lost", "wrong-password").replace("both", "inward"))
+    assert ask_judge("check", lab.seat)["reasons"] == [
+        "the call from the extension was not heard",
+        "the programmatic call to the extension was not heard",
+    ]
+
+    sandbox.set_switch("challenge", "off")
+    sandbox.switch_faults_off()
+    (reason,) = ask_judge("check", lab.seat)["reasons"]
+    assert "challenge" in reason
+    sandbox.set_switch("challenge", "on")
+
+    half_mended(lab.seat)
+    sandbox.down()  # a sandbox that was ended does not mend what it held in its memory
+    assert ask_judge("check", lab.seat)["passed"] is False
+    assert certificates_in(home / "train") == []
+    assert not list(lab.seat.certificates.glob("*"))
+
+
+def half_mended(seat: Seat) -> None:
+    """The PBX is right again; the network is not."""
+    sandbox = control.attach(seat.home)
+    assert sandbox is not None
+    BY_NAME["wrong-username"].mend(stage_of(seat, read_notes(seat), sandbox))
+
+
+def test_run_all_of_an_untouched_lab_ends_without_an_error_and_says_not_passed_yet(home: Path) -> None:
+    notebook = nbformat.read(labs_folder() / "02_number_not_in_service.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=200, kernel_name="python3").execute()
+    said = "".join(
+        output.get("text") or output.get("data", {}).get("text/plain", "")
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+    )
+    assert "NOT PASSED YET" in said
+    assert "no-route" not in said
+    assert "0 of 3 were taken" in said
+
+
+def test_a_class_is_started_and_collected_on_the_command_line(home: Path) -> None:
+    started = train("start", "bob", "--lab", "01", "--seed", "3", "--json")
+    assert started.returncode == 0, started.stderr
+    told = json.loads(started.stdout)
+    assert Path(told["notebook"]).is_file()
+    seat = Seat(home / "train" / "bob", told["lab"])
+    mend_all(seat)
+    assert ask_judge("check", seat)["passed"] is True
+    assert train("end", "bob").returncode == 0
+    assert control.attach(seat.home) is None
+
+    collected = train("passed", str(home), "--json")
+    assert collected.returncode == 0, collected.stdout
+    (row,) = json.loads(collected.stdout)
+    assert (row["trainee"], row["seed"], row["holds"]) == ("bob", "3", True)
+    assert verify(Path(row["folder"])).exit_code == 0
+
+    journal = Path(row["folder"]) / "journal.jsonl"
+    journal.write_text(journal.read_text().replace('"hints": 0', '"hints": 1'))
+    forged = train("passed", str(home))
+    assert forged.returncode == 9
+    assert "NOT INTACT" in forged.stdout
+
+
+def train(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bwlib.cli", "train", *arguments],
+        capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip

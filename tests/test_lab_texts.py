@@ -1,0 +1,185 @@
+"""Labs as text: what a trainer may write, the notebooks made of it, and edits that can be taken back line by line."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import nbformat
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_notebooks import FORBIDDEN, ORDER, read
+
+from bwlib.errors import NotAsExpected, SettingsError
+from bwlib.training.breaking import BREAKS, BY_NAME
+from bwlib.training.config_edits import add_section, drop_option, drop_section, option_of, set_option
+from bwlib.training.judge import about
+from bwlib.training.labs import LEVELS, LabText, find_lab, labs_folder, labs_in, read_lab
+from bwlib.training.notebook import notebook_text, write_notebooks
+from bwlib.training.seat import Notes, Seat, read_notes, trainee_folder, write_notes
+from bwlib.training.stage import hunks
+
+LABS = labs_in(labs_folder())
+LAB = """\
+title = "Silence"
+level = "easy"
+story = "Nobody hears us."
+breaks = ["wrong-password"]
+call = "outward"
+hints = ["a", "b", "c"]
+solution = "The password."
+"""
+PJSIP = """\
+; >>> trunk t of site s
+[t]
+type = endpoint
+allow = !all,ulaw
+outbound_auth = t-auth
+
+[t-auth]
+type = auth
+password = a\\;b
+
+[t-identify]
+type = identify
+match = 127.0.0.2
+; <<<
+"""
+
+
+# ------------------------------------------------------------------ the labs that there are
+
+
+def test_there_are_labs_of_every_level_and_combinations_among_them() -> None:
+    assert len(LABS) >= 10
+    assert {lab.level for lab in LABS} == set(LEVELS)
+    assert sum(len(lab.breaks) > 1 for lab in LABS) >= 3
+    levels = [LEVELS.index(lab.level) for lab in LABS]
+    assert levels == sorted(levels), "from easy to nasty"
+
+
+@pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.id)
+def test_a_labs_notebook_is_made_from_its_text(lab: LabText) -> None:
+    path = labs_folder() / f"{lab.id}.ipynb"
+    assert path.read_text(encoding="utf-8") == notebook_text(lab), "python tools/lab_notebooks.py"
+
+
+@pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.id)
+def test_a_labs_notebook_does_not_hold_the_answer(lab: LabText) -> None:
+    text = notebook_text(lab)
+    for told in (*lab.breaks, *lab.hints, lab.solution, *(BY_NAME[name].said for name in lab.breaks)):
+        assert told not in text
+
+
+def test_a_labs_notebook_keeps_the_form_of_the_others() -> None:
+    import ast
+
+    for lab in LABS:
+        notebook = read(labs_folder() / f"{lab.id}.ipynb")
+        nbformat.validate(notebook)
+        markdown = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+        assert re.findall(r"(?m)^## (.+)$", "\n".join(markdown)) == ORDER
+        assert "**Afterwards**" in markdown[0]
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        for cell in code:
+            assert not [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, FORBIDDEN)]
+        for cell, following in pairwise(notebook.cells):
+            if cell.cell_type == "code" and "lab." in cell.source and "hints" not in cell.source:
+                assert following.cell_type == "markdown"
+
+
+def test_every_break_that_can_be_a_lab_fails_something_that_a_judge_notices() -> None:
+    assert [
+        each.name for each in BREAKS if each.lab and not {"outward", "inward", "registration"} & set(each.fails)
+    ] == []
+    assert len({each.name for each in BREAKS}) == len(BREAKS)
+
+
+# ------------------------------------------------------------------ what a trainer writes
+
+
+def test_a_lab_of_ten_lines_is_read(tmp_path: Path) -> None:
+    (tmp_path / "21_silence.toml").write_text(LAB)
+    lab = read_lab(tmp_path / "21_silence.toml")
+    assert (lab.id, lab.breaks, lab.ways) == ("21_silence", ("wrong-password",), ("outward",))
+    assert find_lab(tmp_path, "21") == lab
+    assert [path.name for path in write_notebooks([lab], tmp_path)] == ["21_silence.ipynb"]
+    assert write_notebooks([lab], tmp_path) == [], "what is there is the trainee's"
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "words"),
+    [
+        ('"wrong-password"', '"wrong-pasword"', "did you mean wrong-password"),
+        ('"wrong-password"', '"not-entitled"', "cannot be judged"),
+        ('call = "outward"', 'call = "inward"', "would pass with it"),
+        ('call = "outward"', 'call = "sideways"', "call is none of"),
+        ('"c"]', "]", "2 entries"),
+        ("level", "levle", "unknown entry levle; level is missing"),
+        ('title = "Silence"', "title = 1", "title is missing"),
+        ("hints = [", "hints = [1, ", "no list of texts"),
+        ("title", "", "Invalid"),
+    ],
+)
+def test_a_lab_that_is_wrong_is_refused_with_the_entry(tmp_path: Path, was: str, now: str, words: str) -> None:
+    (tmp_path / "21_silence.toml").write_text(LAB.replace(was, now))
+    with pytest.raises(SettingsError) as said:
+        read_lab(tmp_path / "21_silence.toml")
+    assert words.partition(";")[0] in said.value.came_back
+
+
+def test_a_trainee_is_no_path() -> None:
+    for name in ("../x", "Ada", "a b", "", "-a", "a" * 21):
+        with pytest.raises(SettingsError):
+            trainee_folder(name)
+
+
+# ------------------------------------------------------------------ the judge's notes
+
+
+def test_notes_come_back_and_do_not_show_the_answer_to_a_look(tmp_path: Path) -> None:
+    seat, lab = Seat(tmp_path / "ada", LABS[0].id), LABS[0]
+    seat.judge.mkdir(parents=True)
+    notes = Notes(lab, "7", "2026-11-27T09:00:00+00:00", {"challenge": "on"}, 1)
+    write_notes(seat, notes)
+    kept = (seat.judge / "notes").read_text()
+    assert read_notes(seat) == notes
+    assert not [name for name in lab.breaks if name in kept]
+    assert (seat.judge / "notes").stat().st_mode & 0o777 == 0o600
+    assert not set(about(notes)) & {"breaks", "hint", "solution", "switches"}
+    (seat.judge / "notes").write_text("x" + kept)
+    with pytest.raises(NotAsExpected):
+        read_notes(seat)
+
+
+# ------------------------------------------------------------------ edits
+
+
+def test_edits_change_one_option_of_one_section() -> None:
+    assert option_of(PJSIP, "t-auth", "auth", "password") == "a;b"
+    changed = set_option("t-auth", "auth", "password", "c;d")(PJSIP)
+    assert option_of(changed, "t-auth", "auth", "password") == "c;d"
+    assert option_of(set_option("t", "endpoint", "dtmf_mode", "info")(PJSIP), "t", "endpoint", "dtmf_mode") == "info"
+    assert "outbound_auth" not in drop_option("t", "endpoint", "outbound_auth")(PJSIP)
+    dropped = drop_section("t-identify", "identify")(PJSIP)
+    assert "identify" not in dropped
+    assert dropped.endswith("; <<<\n"), "the block's end is not the section's"
+    assert "[t-reg]\ntype = registration\na = b\n" in add_section("t", "t-reg", "registration", {"a": "b"})(PJSIP)
+
+
+@given(st.lists(st.sampled_from(["a\n", "b\n", "\n", "c\n"]), max_size=12), st.data())
+def test_what_an_edit_changed_can_be_put_right_again(lines: list[str], data: st.DataObject) -> None:
+    """As long as the changed lines are found only once; else `mend_file` says so and writes nothing."""
+    changed = list(lines)
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(changed)))
+        changed[at : at + data.draw(st.integers(0, 2))] = [data.draw(st.sampled_from(["x\n", "y\n"]))]
+    before, after = "".join(lines), "".join(changed)
+    text = after
+    for right, wrong in reversed(hunks(before, after)):
+        if text.count(wrong) != 1:
+            return
+        text = text.replace(wrong, right)
+    assert text == before

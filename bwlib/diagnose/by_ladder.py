@@ -71,7 +71,8 @@ def of_pbx(scene: Scene, events: Iterable[Mapping[str, str]]) -> list[Fact]:
     begun = [one for one in told if one.get("Event") == "DialBegin" and one.get("DestChannel", "").startswith(trunk)]
     says = f"the PBX dialled {begun[-1].get('DialString', '')}" if begun else "the PBX never dialled the trunk"
     facts = [Fact("outward.left", "yes" if begun else "no", says, "PBX")]
-    ended = [event for event in told if event.get("Event") == "Hangup" and event.get("Channel", "").startswith(trunk)]
+    legs = {one.get("DestChannel") for one in begun}
+    ended = [one for one in told if one.get("Event") == "Hangup" and one.get("Channel") in legs]
     if ended:
         cause, tech = ended[-1].get("Cause", ""), ended[-1].get("TechCause", "")
         words = f"cause {cause} {ended[-1].get('Cause-txt', '')}".strip() + (f", SIP {tech}" if tech else "")

@@ -86,7 +86,7 @@ TRUNK = (
     read(
         "nat-address", "The PBX names an address for its audio that is not its own", {"trunk.media": ("elsewhere",)},
         "correct the media address (media_address on the trunk, external_media_address on the transport; FreePBX: "
-        "Asterisk SIP Settings, External Address)", "firewall", {**OUT, **TALK}, "trunk",
+        "Asterisk SIP Settings, External Address)", "firewall", TALK, "trunk",
     ),
     read(
         "no-identify", "The PBX does not admit Bandwidth's addresses to the trunk",

@@ -7,6 +7,7 @@ from html import escape
 
 from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.verdict import CONFIDENCE, Cause, Verdict
+from bwlib.sip.ladder import FAILED_HERE
 from bwlib.widgets import card, show
 
 _COLOURS = {"proven": card.RED, "likely": card.RED, "possible": "#6b4e00", "found": card.BLUE}
@@ -51,12 +52,15 @@ def show_verdict(
     for cause in causes:
         _show_cause(cause)
     for svg, text in ladders.values():
-        show.show_ladder(svg, text)
+        if FAILED_HERE in text or not causes:
+            show.show_ladder(svg, text)
+        else:  # of a call that went well, beside one that did not
+            show.show_html(card.folded("a call that went through", show.figure(svg)), text)
 
 
 def _show_head(verdict: Verdict, sentence: str) -> None:
     sign, colour = card.STATUS["passed" if verdict.healthy else "failed"]
-    word = "nothing wrong" if verdict.healthy else "found" if verdict.causes else "not known"
+    word = "nothing wrong" if verdict.healthy else "cause found" if verdict.causes else "not known"
     html = card.chip(sign, word, colour) + card.heading("Diagnosis") + card.line(sentence)
     lines = [f"{sign} Diagnosis: {word}", f"  {sentence}"]
     for title, listed in (("unexplained", verdict.unexplained), ("could not look at", verdict.not_looked)):
@@ -75,7 +79,7 @@ def _show_cause(cause: Cause) -> None:
     html += card.line(CONFIDENCE[cause.confidence]) + _list(cause.because)
     rows = [("fix", cause.fix)]
     if cause.step:
-        mend = f"or let Apply do it: the card {cause.step.replace('_', ' ')} in notebook {_TO_MEND[cause.step]}"
+        mend = f"Apply on the card {cause.step.replace('_', ' ')}: under Mend it, or in notebook {_TO_MEND[cause.step]}"
         rows.append(("by a click", mend))
     if cause.next_probe:
         rows.append(("to be sure", cause.next_probe))
@@ -91,7 +95,7 @@ def _show_bullet(facts: Facts, causes: Iterable[Cause], bullet: str) -> None:
     told = [fact for fact in facts.values() if fact.name.startswith(names) and fact.value != UNKNOWN]
     sign, colour = card.STATUS["failed" if listed else "passed"]
     words = "; ".join(f"{cause.cause} ({cause.confidence})" for cause in listed) or "no cause was found here"
-    html = card.chip(sign, "found" if listed else "nothing wrong", colour) + card.heading(title) + card.line(words)
+    html = card.chip(sign, "cause found" if listed else "nothing wrong", colour) + card.heading(title) + card.line(words)
     html += card.facts([(_name(fact), fact.says) for fact in told], "what was looked at", plain=True)
     lines = [f"{sign} {title}", f"  {words}", *(f"    {_name(fact)}: {fact.says}" for fact in told)]
     status = "failed" if listed else "passed"

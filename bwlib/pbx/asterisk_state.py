@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -189,15 +190,15 @@ def _changed_at(path: Path) -> float:
 
 def read_media(ami: Ami) -> tuple[MediaCount, ...]:
     """RTP of each channel. Raises PbxRefused, PbxUnreachable."""
-    channels = [event.get("Channel", "") for event in ami.action("CoreShowChannels").events]
+    events = ami.action("CoreShowChannels").events
+    numbers = {event.get("Channel", ""): event.get("CallerIDNum", "") for event in events}
     counts = []
     for count in media_from(ami.command("pjsip show channelstats")):
         # the table cuts long names
-        full = next((name for name in channels if name.removeprefix("PJSIP/").startswith(count.channel)), "")
+        full = next((name for name in numbers if name.removeprefix("PJSIP/").startswith(count.channel)), "")
         ends = [_getvar(ami, full, f"CHANNEL(rtp,{end})") if full else "" for end in ("src", "dest")]
         name = full.removeprefix("PJSIP/") or count.channel
-        numbers = (count.received, count.received_lost, count.sent, count.sent_lost)
-        counts.append(MediaCount(name, count.codec, *numbers, *ends))
+        counts.append(replace(count, channel=name, local=ends[0], remote=ends[1], number=numbers.get(full, "")))
     return tuple(counts)
 
 

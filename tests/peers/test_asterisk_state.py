@@ -302,6 +302,7 @@ def test_packets_of_a_call_are_counted_in_the_middle_of_it(stage: stage_of.PbxSt
                 where = next(one for one in site.pbx.media() if one.channel.startswith("bandwidth-"))
                 host, port = where.local.rsplit(":", 1)
                 assert (where.codec, where.remote, where.received) == ("ulaw", f"{EDGE_HOST}:40000", 0)
+                assert where.number == DIALLED
                 ear.bind((EDGE_HOST, 0))
                 while not where.received:
                     for _ in range(10):

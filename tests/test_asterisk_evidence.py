@@ -14,6 +14,7 @@ from bwlib.pbx.asterisk_state import (
     dialled_from,
     media_from,
     rtp_ports_from,
+    table_from,
     transport_from,
     transport_names_from,
 )
@@ -46,6 +47,7 @@ external_media_address      : 203.0.113.7
 external_signaling_address  : 203.0.113.7
 external_signaling_port     : 0
 local_net                   : 192.168.0.0/255.255.0.0
+local_net                   : 10.0.0.0/255.0.0.0
 password                    :
 protocol                    : tcp
 """.splitlines()
@@ -86,7 +88,7 @@ def test_a_secret_is_masked_when_set_and_empty_when_not() -> None:
 def test_transports_are_read_by_name_with_their_nat_addresses() -> None:
     assert transport_names_from(TRANSPORTS) == ["transport-udp", "behind-nat"]
     assert transport_from("behind-nat", TRANSPORT) == Transport(
-        "behind-nat", "tcp", "0.0.0.0:5060", "203.0.113.7", "203.0.113.7", "192.168.0.0/255.255.0.0"
+        "behind-nat", "tcp", "0.0.0.0:5060", "203.0.113.7", "203.0.113.7", "192.168.0.0/255.255.0.0,10.0.0.0/255.0.0.0"
     )
 
 
@@ -155,7 +157,7 @@ INCLUDED = """\
 
 
 def test_an_endpoints_options_and_its_contact_are_read_from_the_command_line() -> None:
-    assert freepbx_state.table_from(SHOW_ENDPOINT) == {"100rel": "yes", "context": "from-internal", "media_address": ""}
+    assert table_from(SHOW_ENDPOINT) == {"100rel": "yes", "context": "from-internal", "media_address": ""}
     whole = "sip:101@192.168.100.100:5060;transport=udp;rinstance=1"
     assert freepbx_state.contacts_from(SHOW_ENDPOINT, [whole]) == (Contact("101", whole, "Avail"),)
 

@@ -134,9 +134,21 @@ def transport_names_from(output: Iterable[str]) -> list[str]:
     return re.findall(r"^\s*Transport:\s+([^<\s]\S*)\s", "\n".join(output), re.MULTILINE)
 
 
+def table_from(output: Iterable[str]) -> dict[str, str]:
+    """The options of an object, of `pjsip show ...`: what follows "ParameterName : ParameterValue".
+
+    An option that is there several times (match) has all its values, with commas between them.
+    """
+    _, _, table = "\n".join(output).partition("ParameterName")
+    found: dict[str, str] = {}
+    for name, value in re.findall(r"^ *(\w+) +: ?(.*?) *$", table, re.MULTILINE):
+        found[name] = f"{found[name]},{value}" if found.get(name) else value
+    return found
+
+
 def transport_from(name: str, output: Iterable[str]) -> Transport:
     """A transport, of `pjsip show transport NAME`."""
-    said = dict(re.findall(r"^\s*(\w+)\s+: ?(.*?)\s*$", "\n".join(output), re.MULTILINE))
+    said = table_from(output)
     wanted = ("protocol", "bind", "external_media_address", "external_signaling_address", "local_net")
     return Transport(name, *(said.get(key, "") for key in wanted))
 

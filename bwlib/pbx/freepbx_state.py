@@ -20,6 +20,7 @@ from bwlib.pbx.asterisk_read import Settings
 from bwlib.pbx.asterisk_state import (
     media_from,
     rtp_ports_from,
+    table_from,
     transport_from,
     transport_names_from,
     without_secrets,
@@ -139,18 +140,6 @@ def _parts(output: Iterable[str]) -> list[tuple[str, str]]:
         match = re.match(r"\s+(OutAuth|InAuth|Aor|Identify):\s+([^<\s/]\S*?)(?:/\S*)?(?:\s|$)", line)
         if match and _WORD.fullmatch(match[2]):
             found.append((kinds[match[1]], match[2]))
-    return found
-
-
-def table_from(output: Iterable[str]) -> dict[str, str]:
-    """The options of an object, of `pjsip show ...`: what follows "ParameterName : ParameterValue".
-
-    An option that is there several times (match) has all its values, with commas between them.
-    """
-    _, _, table = "\n".join(output).partition("ParameterName")
-    found: dict[str, str] = {}
-    for name, value in re.findall(r"^ *(\w+) +: ?(.*?) *$", table, re.MULTILINE):
-        found[name] = f"{found[name]},{value}" if found.get(name) else value
     return found
 
 

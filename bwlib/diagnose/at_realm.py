@@ -104,19 +104,21 @@ def _places(servers: list[Server], host: str, nameserver: Address | None) -> Ite
 
 
 async def _reach(scene: Scene, target: Address) -> list[Fact]:
-    agent = Agent(host_towards(target), user_agent=USER)
+    agent, place = Agent(host_towards(target), user_agent=USER), f"{target[0]}:{target[1]}"
     await agent.start()
     try:
-        answer = await agent.options(f"sip:{scene.host}", target, OPTIONS_S)
-        word = str(answer.status) if answer else "silent"
-        place = f"{target[0]}:{target[1]}"
-        facts = [Fact("direct.options", word, f"OPTIONS from here to {place}: {word}", "SIP")]
         call = agent.invite(
             f"sip:{USER}@{scene.host}", from_uri=_from(scene), sdp=_silent_offer(agent), send_to=target
         )
         scene.our_calls.add(call.sip_call_id)
-        await _over(call, CHALLENGE_S)
-        return [*facts, *_challenge(scene, call, place)]
+        answer, _ = await asyncio.gather(
+            agent.options(f"sip:{scene.host}", target, OPTIONS_S), _over(call, CHALLENGE_S)
+        )
+        word = str(answer.status) if answer else "silent"
+        return [
+            Fact("direct.options", word, f"OPTIONS from here to {place}: {word}", "SIP"),
+            *_challenge(scene, call, place),
+        ]
     finally:
         await agent.stop()
 

@@ -95,7 +95,8 @@ def _show_bullet(facts: Facts, causes: Iterable[Cause], bullet: str) -> None:
     told = [fact for fact in facts.values() if fact.name.startswith(names) and fact.value != UNKNOWN]
     sign, colour = card.STATUS["failed" if listed else "passed"]
     words = "; ".join(f"{cause.cause} ({cause.confidence})" for cause in listed) or "no cause was found here"
-    html = card.chip(sign, "cause found" if listed else "nothing wrong", colour) + card.heading(title) + card.line(words)
+    html = card.chip(sign, "cause found" if listed else "nothing wrong", colour)
+    html += card.heading(title) + card.line(words)
     html += card.facts([(_name(fact), fact.says) for fact in told], "what was looked at", plain=True)
     lines = [f"{sign} {title}", f"  {words}", *(f"    {_name(fact)}: {fact.says}" for fact in told)]
     status = "failed" if listed else "passed"

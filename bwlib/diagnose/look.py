@@ -17,7 +17,7 @@ from bwlib.calling import one_call_at_a_time
 from bwlib.diagnose import at_bandwidth, at_callback, at_pbx, at_realm, by_call, by_ladder, pbx_state
 from bwlib.diagnose.facts import Fact, Facts
 from bwlib.diagnose.scene import Probe, Scene
-from bwlib.diagnose.verdict import Verdict, judge
+from bwlib.diagnose.verdict import Verdict, judge, with_traps
 from bwlib.errors import BwlibError
 from bwlib.models import SipEvent
 
@@ -45,7 +45,7 @@ def look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
     else:
         _with_calls(scene, facts, tell)
     facts.add(_srv_port(facts))
-    return facts, judge(facts)
+    return facts, with_traps(judge(facts), scene.traps)
 
 
 def _pbx(scene: Scene) -> list[Fact]:

@@ -9,19 +9,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.row import SYMPTOMS, Rule, Where
 from bwlib.diagnose.rules import RULES
+from bwlib.models import Finding
 
 Confidence = Literal["proven", "likely", "possible", "found"]
 CONFIDENCE: dict[Confidence, str] = {
     "proven": "read where it is wrong, and it explains the failure that was seen",
     "likely": "only its effect was seen, and nothing else that we know has that effect",
     "possible": "its effect was seen, and other causes have the same one",
-    "found": "read, and not as it should be; no failure was seen that it explains",
+    "found": "read, and not as it should be; whether a failure comes from it was not seen",
 }
 
 
@@ -70,6 +71,22 @@ def judge(facts: Facts, rules: Sequence[Rule] = RULES) -> Verdict:
     ]
     unexplained = [failure.says for failure in left if not any(_is_about(rule, failure) for rule in guesses)]
     return Verdict(_once(causes), tuple(unexplained), _ruled_out(facts, rules), _not_looked(facts))
+
+
+def with_traps(verdict: Verdict, traps: Sequence[Finding]) -> Verdict:
+    """The verdict, and what the PBX's own checks found: read, though no row says what follows from it.
+
+    They stand behind what is proven: sure to be wrong, and maybe the cause of what nothing explains. Registration is a
+    row of the table; what a check says of it again is left out.
+    """
+    known = {cause.name for cause in verdict.causes}
+    more = tuple(
+        Cause("pbx-trap", trap.cause, "found", trap.evidence, trap.fix, "no callbacks")
+        for trap in traps
+        if not ("registration-on" in known and "egistration" in trap.cause)
+    )
+    proven = sum(cause.confidence == "proven" for cause in verdict.causes)
+    return replace(verdict, causes=(*verdict.causes[:proven], *more, *verdict.causes[proven:]))
 
 
 def _holds(rule: Rule, facts: Facts) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from bwlib.diagnose import ladder
@@ -56,11 +57,24 @@ def _facts(scene: Scene, way: str, what: str, calls: Sequence[CallLadder]) -> li
     facts = [Fact(name, call.word, f"{side}: {call.line} ({_SAYS.get(call.word, call.word)})", SOURCE)]
     if call.code:
         facts.append(Fact(f"{way}.code", str(call.code), f"the last status was {call.code}", SOURCE))
+    if way == "outward":
+        facts += _sdp(call)
     if way == "inward":
         admitted = "no" if call.word == ladder.NOT_RETRIED or call.code in (401, 407) else "yes"
         says = "the PBX took the INVITE for the trunk's" if admitted == "yes" else "the PBX asked for credentials"
         facts.append(Fact("inward.identified", admitted, says, SOURCE))
     return facts
+
+
+def _sdp(call: CallLadder) -> list[Fact]:
+    """Where the PBX wants the audio, against where its packets come from."""
+    offer = next((event.text for event in call.events if event.text.startswith("INVITE ")), "")
+    named, host = re.search(r"^c=IN IP[46] ([^\r\n]+)", offer, re.MULTILINE), call.source.rpartition(":")[0]
+    if named is None:
+        return []
+    word = "own" if named[1].strip() == host else "elsewhere"
+    says = f"the PBX's INVITE comes from {host} and wants its audio at {named[1].strip()}"
+    return [Fact("outward.sdp", word, says, SOURCE)]
 
 
 def of_pbx(scene: Scene, events: Iterable[Mapping[str, str]]) -> list[Fact]:

@@ -20,7 +20,8 @@ BULLETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "no callbacks": (
         "Callbacks do not come: does the call reach the realm at all?",
         ("outward.trunk", "outward.hangup", "outward.left", "outward.webhook", "credential", "realm", "trunk.contact",
-         "trunk.registration", "trunk.password", "trunk.username", "trunk.outbound_auth", "log.", "pbx.", "inward.pbx"),
+         "trunk.registration", "trunk.password", "trunk.username", "trunk.outbound_auth", "log.", "pbx.security", "pbx.pending",
+         "inward.pbx"),
     ),
     "caller id": (
         "Caller id and formatting",
@@ -33,7 +34,7 @@ BULLETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "firewall": (
         "The way to the realm is open",
-        ("dns", "direct.", "trunk.outbound_proxy", "trunk.port", "trunk.media", "outward.rtp", "outward.heard",
+        ("dns", "direct.", "pbx.rtp", "outward.sdp", "trunk.outbound_proxy", "trunk.port", "trunk.media", "outward.rtp", "outward.heard",
          "outward.spoken", "outward.digits", "inward.rtp", "inward.heard", "inward.spoken", "inward.digits",
          "inward.identified", "extension.contact"),
     ),

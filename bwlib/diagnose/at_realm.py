@@ -125,7 +125,7 @@ async def _reach(scene: Scene, target: Address) -> list[Fact]:
 
 
 async def _tcp(target: Address) -> Fact:
-    """Whether the same port answers by TCP: evidence only, for the guide's trunk sends by UDP. Nothing is sent on it."""
+    """Whether the same port answers by TCP: evidence only, for the guide's trunk sends by UDP. Nothing is sent."""
     try:
         async with asyncio.timeout(TCP_S):
             _, writer = await asyncio.open_connection(*target)

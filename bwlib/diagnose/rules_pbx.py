@@ -89,7 +89,8 @@ TRUNK = (
         "Asterisk SIP Settings, External Address)", "firewall", TALK, "trunk",
     ),
     read(
-        "nat-address", "The PBX names an address for its audio that is not its own", {"outward.sdp": ("elsewhere",), "outward.heard": NOT_HEARD},
+        "nat-address", "The PBX names an address for its audio that is not its own",
+        {"outward.sdp": ("elsewhere",), "outward.heard": NOT_HEARD},
         "correct the media address (media_address on the trunk, external_media_address on the transport; FreePBX: "
         "Asterisk SIP Settings, External Address)", "firewall", TALK, "trunk",
     ),

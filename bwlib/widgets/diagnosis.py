@@ -19,14 +19,18 @@ _TO_MEND = {
 BULLETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "no callbacks": (
         "Callbacks do not come: does the call reach the realm at all?",
-        ("outward.trunk", "outward.hangup", "outward.left", "outward.webhook", "credential", "realm", "trunk.contact",
-         "trunk.registration", "trunk.password", "trunk.username", "trunk.outbound_auth", "log.", "pbx.security", "pbx.pending",
-         "inward.pbx"),
+        (
+            *("outward.trunk", "outward.hangup", "outward.left", "outward.webhook", "inward.pbx", "log.", "pbx.security"),
+            *("credential", "realm", "trunk.contact", "trunk.registration", "trunk.outbound_auth", "trunk.username"),
+            *("trunk.password", "pbx.pending"),
+        ),
     ),
     "caller id": (
         "Caller id and formatting",
-        ("trunk.from_user", "trunk.from_domain", "trunk.send_pai", "route.caller_id", "outward.caller",
-         "route.matches", "route.dialplan"),
+        (
+            *("trunk.from_user", "trunk.from_domain", "trunk.send_pai", "route.caller_id", "outward.caller"),
+            *("route.matches", "route.dialplan"),
+        ),
     ),
     "urls": (
         "The application's URLs are alive",
@@ -34,11 +38,13 @@ BULLETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "firewall": (
         "The way to the realm is open",
-        ("dns", "direct.", "pbx.rtp", "outward.sdp", "trunk.outbound_proxy", "trunk.port", "trunk.media", "outward.rtp", "outward.heard",
-         "outward.spoken", "outward.digits", "inward.rtp", "inward.heard", "inward.spoken", "inward.digits",
-         "inward.identified", "extension.contact"),
+        (
+            *("dns", "direct.", "trunk.outbound_proxy", "trunk.port", "trunk.media", "outward.sdp", "pbx.rtp"),
+            *("outward.rtp", "outward.heard", "outward.spoken", "outward.digits", "inward.rtp", "inward.heard"),
+            *("inward.spoken", "inward.digits", "inward.identified", "extension.contact"),
+        ),
     ),
-}  # fmt: skip
+}
 
 
 def show_verdict(

@@ -20,9 +20,9 @@ BULLETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "no callbacks": (
         "Callbacks do not come: does the call reach the realm at all?",
         (
-            *("outward.trunk", "outward.hangup", "outward.left", "outward.webhook", "inward.pbx", "log.", "pbx.security"),
-            *("credential", "realm", "trunk.contact", "trunk.registration", "trunk.outbound_auth", "trunk.username"),
-            *("trunk.password", "pbx.pending"),
+            *("outward.trunk", "outward.hangup", "outward.left", "outward.webhook", "inward.pbx", "log."),
+            *("pbx.security", "credential", "realm", "trunk.contact", "trunk.registration", "trunk.outbound_auth"),
+            *("trunk.username", "trunk.password", "pbx.pending"),
         ),
     ),
     "caller id": (

@@ -249,6 +249,8 @@ def _with_cause(run: Run, error: BwlibError, started: float, way: str) -> BwlibE
         return type(error)(
             error.attempted, f"{gone} ({error.came_back})", "run this cell again: it starts what it needs"
         )
+    if not run.names_causes:
+        return error
     show.show_progress("looking for the cause")
     cause = cause_of_failed_call(run, started, way)
     if cause is None:

@@ -52,6 +52,7 @@ def start(
     folder, texts = trainee_folder(name), (labs or labs_folder()).absolute()
     seat = Seat(folder, find_lab(texts, lab).id)
     keep_class(folder, seed, texts)
+    talk("preparing the lab: a sandbox, a PBX, the guide from its first step")
     opened = begin_lab(seat, again=again)
     notebook = folder / "notebooks" / "labs" / f"{seat.lab}.ipynb"
     write_notebooks(labs_in(texts), notebook.parent)

@@ -25,7 +25,7 @@ GUESSED = [row for row, rule in zip(ROWS, RULES, strict=True) if rule.kind != "r
 #: names that several rows share on purpose: one cause that shows in different places
 SHARED = {
     "callback-get", "callback-password", "site-password", "wrong-password", "realm-unresolved", "realm-silent",
-    "rtp-to-pbx-lost", "rtp-from-pbx-lost", "digits-lost", "packets-lost",
+    "nat-address", "rtp-to-pbx-lost", "rtp-from-pbx-lost", "digits-lost", "packets-lost",
 }  # fmt: skip
 SURE = {"seen": "likely", "fits": "possible"}
 
@@ -152,6 +152,8 @@ NO_ROW = {
     "inward.webhook=none": "the answer URL is asked only once the phone has answered; what is heard then shows it",
     "inward.identified=no": "evidence for what the code says",
     "direct.options=silent": "who answers an INVITE need not answer OPTIONS",
+    "direct.tcp=refused": "the trunk sends by UDP",
+    "direct.tcp=silent": "the trunk sends by UDP",
     "call.cause=none": "the call goes on",
     "trunk.qualify=off": "as the guide asks",
     "trunk.registration=off": "as the guide asks",

@@ -10,7 +10,7 @@ from bwlib.diagnose import ladder
 from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.row import SYMPTOMS
 from bwlib.diagnose.rules import RULES
-from bwlib.diagnose.verdict import CONFIDENCE, Verdict, judge
+from bwlib.diagnose.verdict import CONFIDENCE, Verdict, judge, with_traps
 from bwlib.models import Finding
 
 REFUSED = {"outward.trunk": ladder.REFUSED_AFTER}
@@ -233,17 +233,20 @@ def test_a_past_calls_own_messages_say_more_than_its_last_word() -> None:
 # ---------------------------------------------------------------- traps of the PBX
 
 
-def test_traps_of_the_pbx_are_causes_with_their_own_evidence_and_fix_behind_what_is_surer() -> None:
+def test_traps_of_the_pbx_stand_behind_what_is_proven_with_their_own_evidence_and_fix() -> None:
     trap = Finding("Two trunks have this name, and one of them wins", ("trunk id 3", "trunk id 4"), "delete one")
-    verdict = judge(seen({**HEALTHY, **REFUSED, "trunk.username": "differs"}), traps=[trap])
-    assert names(verdict) == [("wrong-username", "proven"), ("trap-1", "found")]
+    well = {**HEALTHY, **REFUSED, "trunk.username": "differs", "trunk.transfers": "differs"}
+    verdict = with_traps(verdict_on(well), [trap])
+    assert names(verdict) == [("wrong-username", "proven"), ("pbx-trap", "found"), ("transfers-on", "found")]
     cause = verdict.causes[1]
     assert (cause.cause, cause.because, cause.fix) == (trap.cause, trap.evidence, trap.fix)
 
 
-def test_a_trap_that_the_table_names_in_the_same_words_is_not_said_twice() -> None:
+def test_a_trap_that_the_table_names_itself_is_not_said_twice() -> None:
     trap = Finding(cause_of("registration-on"), ("sip:realm Registered",), "take it out")
-    assert names(judge(seen({"trunk.registration": "on"}), traps=[trap])) == [("registration-on", "found")]
+    assert names(with_traps(verdict_on({"trunk.registration": "on"}), [trap])) == [("registration-on", "found")]
+    assert names(with_traps(verdict_on(HEALTHY), [trap])) == [("pbx-trap", "found")]
+    assert not with_traps(verdict_on(HEALTHY), [trap]).healthy
 
 
 # ---------------------------------------------------------------- whatever was seen

@@ -82,6 +82,8 @@ def _trunk(scene: Scene, found: Trunk) -> list[Fact]:
     names = [field.name for field in fields(Trunk) if field.name not in _APART]
     if not scene.host:
         names = [name for name in names if name not in ("server", "from_domain")]
+    if not scene.run.on.bandwidth_ips:  # the site does not say whom the PBX should admit: nothing to compare with
+        names = [name for name in names if name not in ("bandwidth_ips", "inbound_extension")]
     return [
         *_rows("trunk", found, wanted, names),
         _from_user(scene, found),

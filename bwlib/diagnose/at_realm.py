@@ -22,7 +22,7 @@ from bwlib.sip.media import Media
 from bwlib.sip.srv import NoNameServer, Server, resolve_a, resolve_srv
 from bwlib.sip.transport import Address
 
-OPTIONS_S, CHALLENGE_S, CALL_S, LISTEN_S = 3.0, 4.0, 5.0, 3.0
+OPTIONS_S, TCP_S, CHALLENGE_S, CALL_S, LISTEN_S = 3.0, 2.0, 4.0, 5.0, 3.0
 USER = "bw-runbook-probe"
 
 
@@ -104,21 +104,38 @@ def _places(servers: list[Server], host: str, nameserver: Address | None) -> Ite
 
 
 async def _reach(scene: Scene, target: Address) -> list[Fact]:
-    agent = Agent(host_towards(target), user_agent=USER)
+    agent, place = Agent(host_towards(target), user_agent=USER), f"{target[0]}:{target[1]}"
     await agent.start()
     try:
-        answer = await agent.options(f"sip:{scene.host}", target, OPTIONS_S)
-        word = str(answer.status) if answer else "silent"
-        place = f"{target[0]}:{target[1]}"
-        facts = [Fact("direct.options", word, f"OPTIONS from here to {place}: {word}", "SIP")]
         call = agent.invite(
             f"sip:{USER}@{scene.host}", from_uri=_from(scene), sdp=_silent_offer(agent), send_to=target
         )
         scene.our_calls.add(call.sip_call_id)
-        await _over(call, CHALLENGE_S)
-        return [*facts, *_challenge(scene, call, place)]
+        answer, tcp, _ = await asyncio.gather(
+            agent.options(f"sip:{scene.host}", target, OPTIONS_S), _tcp(target), _over(call, CHALLENGE_S)
+        )
+        word = str(answer.status) if answer else "silent"
+        return [
+            Fact("direct.options", word, f"OPTIONS from here to {place} by UDP: {word}", "SIP"),
+            tcp,
+            *_challenge(scene, call, place),
+        ]
     finally:
         await agent.stop()
+
+
+async def _tcp(target: Address) -> Fact:
+    """Whether the same port answers by TCP: evidence only, for the guide's trunk sends by UDP. Nothing is sent."""
+    try:
+        async with asyncio.timeout(TCP_S):
+            _, writer = await asyncio.open_connection(*target)
+        writer.close()
+        word = "open"
+    except TimeoutError:
+        word = "silent"
+    except OSError as error:
+        word = "refused" if isinstance(error, ConnectionRefusedError) else "unreachable"
+    return Fact("direct.tcp", word, f"{target[0]}:{target[1]} by TCP from here: {word} (the trunk needs UDP)", "SIP")
 
 
 def _challenge(scene: Scene, call: OutboundCall, place: str) -> list[Fact]:

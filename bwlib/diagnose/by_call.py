@@ -251,12 +251,17 @@ def _word(correlation: float) -> str:
 
 
 def _counters(scene: Scene, way: str) -> list[Fact]:
-    """RTP packets of the trunk's legs as the PBX counts them, in the middle of the call; of two the worse one."""
+    """RTP packets of the trunk's leg as the PBX counts them, in the middle of the call.
+
+    Both calls are up: the leg out is known by the number that it dialled; of what is left the worse one counts.
+    """
     look, trunk = getattr(scene.run.on.pbx(), "media", None), scene.run.settings.pbx.trunk
     if look is None:
         return []
     with contextlib.suppress(BwlibError):
         legs = [leg for leg in look() if leg.channel.startswith(f"{trunk}-")]
+        dialled = scene.run.settings.test.dial
+        legs = [leg for leg in legs if (leg.number == dialled) == (way == "outward")] or legs
         for leg in sorted(legs, key=lambda leg: min(leg.received, leg.sent))[:1]:
             says = f"the PBX's trunk leg {leg.channel}: {leg.received} RTP packets in, {leg.sent} out"
             word = "none-in" if not leg.received else "none-out" if not leg.sent else "both"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from bwlib.diagnose import ladder
@@ -67,6 +68,8 @@ def _facts(scene: Scene, way: str, what: str, calls: Sequence[CallLadder]) -> li
     facts = [Fact(name, call.word, f"{side}: {call.line} ({_SAYS.get(call.word, call.word)})", SOURCE)]
     if call.code:
         facts.append(Fact(f"{way}.code", str(call.code), f"the last status was {call.code}", SOURCE))
+    if way == "outward":
+        facts += _sdp(call)
     if way == "inward":
         facts += _identified(call)
     return facts
@@ -81,6 +84,17 @@ def _identified(call: CallLadder) -> list[Fact]:
     return [Fact("inward.identified", "yes", "the PBX took the INVITE for the trunk's", SOURCE)]
 
 
+def _sdp(call: CallLadder) -> list[Fact]:
+    """Where the PBX wants the audio, against where its packets come from."""
+    offer = next((event.text for event in call.events if event.text.startswith("INVITE ")), "")
+    named, host = re.search(r"^c=IN IP[46] ([^\r\n]+)", offer, re.MULTILINE), call.source.rpartition(":")[0]
+    if named is None:
+        return []
+    word = "own" if named[1].strip() == host else "elsewhere"
+    says = f"the PBX's INVITE comes from {host} and wants its audio at {named[1].strip()}"
+    return [Fact("outward.sdp", word, says, SOURCE)]
+
+
 def of_pbx(scene: Scene, events: Iterable[Mapping[str, str]]) -> list[Fact]:
     """What Asterisk's events said meanwhile: whether the call came to the trunk, and how its leg ended."""
     trunk, told = f"PJSIP/{scene.run.settings.pbx.trunk}-", list(events)
@@ -89,7 +103,8 @@ def of_pbx(scene: Scene, events: Iterable[Mapping[str, str]]) -> list[Fact]:
     begun = [one for one in told if one.get("Event") == "DialBegin" and one.get("DestChannel", "").startswith(trunk)]
     says = f"the PBX dialled {begun[-1].get('DialString', '')}" if begun else "the PBX never dialled the trunk"
     facts = [Fact("outward.left", "yes" if begun else "no", says, "PBX")]
-    ended = [event for event in told if event.get("Event") == "Hangup" and event.get("Channel", "").startswith(trunk)]
+    legs = {one.get("DestChannel") for one in begun}
+    ended = [one for one in told if one.get("Event") == "Hangup" and one.get("Channel") in legs]
     if ended:
         cause, tech = ended[-1].get("Cause", ""), ended[-1].get("TechCause", "")
         words = f"cause {cause} {ended[-1].get('Cause-txt', '')}".strip() + (f", SIP {tech}" if tech else "")

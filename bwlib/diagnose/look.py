@@ -19,7 +19,7 @@ from bwlib.calling import one_call_at_a_time
 from bwlib.diagnose import at_bandwidth, at_callback, at_pbx, at_realm, by_call, by_ladder, pbx_state
 from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.scene import Probe, Scene
-from bwlib.diagnose.verdict import Verdict, judge
+from bwlib.diagnose.verdict import Verdict, judge, with_traps
 from bwlib.errors import BwlibError, PbxRefused, PbxUnreachable
 from bwlib.models import SipEvent
 
@@ -48,7 +48,7 @@ def look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
         _with_calls(scene, facts, tell)
     facts.add(_srv_port(facts))
     facts = _masked(scene, facts)
-    return facts, judge(facts, traps=scene.traps)
+    return facts, with_traps(judge(facts), scene.traps)
 
 
 def _masked(scene: Scene, facts: Facts) -> Facts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bwlib.diagnose.row import IN, NB30, OUT, OUT_NOT_SENT, OUT_REFUSED, PHONE, REFUSED, TALK, read
+from bwlib.diagnose.row import IN, NB30, NOT_HEARD, OUT, OUT_NOT_SENT, OUT_REFUSED, PHONE, REFUSED, TALK, read
 
 TRUNK = (
     read(
@@ -105,7 +105,13 @@ TRUNK = (
     read(
         "nat-address", "The PBX names an address for its audio that is not its own", {"trunk.media": ("elsewhere",)},
         "correct the media address (media_address on the trunk, external_media_address on the transport; FreePBX: "
-        "Asterisk SIP Settings, External Address)", "firewall", {**OUT, **TALK}, "trunk",
+        "Asterisk SIP Settings, External Address)", "firewall", TALK, "trunk",
+    ),
+    read(
+        "nat-address", "The PBX names an address for its audio that is not its own",
+        {"outward.sdp": ("elsewhere",), "outward.heard": NOT_HEARD},
+        "correct the media address (media_address on the trunk, external_media_address on the transport; FreePBX: "
+        "Asterisk SIP Settings, External Address)", "firewall", TALK, "trunk",
     ),
     read(
         "no-identify", "The PBX does not admit Bandwidth's addresses to the trunk",

@@ -22,7 +22,7 @@ CONFIDENCE: dict[Confidence, str] = {
     "proven": "read where it is wrong, and it explains the failure that was seen",
     "likely": "only its effect was seen, and nothing else that we know has that effect",
     "possible": "its effect was seen, and other causes have the same one",
-    "found": "read, and not as it should be; no failure was seen that it explains",
+    "found": "read, and not as it should be; whether a failure comes from it was not seen",
 }
 
 
@@ -56,8 +56,8 @@ class Verdict:
         return not self.causes and not self.unexplained and not self.not_looked
 
 
-def judge(facts: Facts, rules: Sequence[Rule] = RULES, traps: Iterable[Finding] = ()) -> Verdict:
-    """Read the table. traps: what this kind of PBX is known to do wrong, and does here."""
+def judge(facts: Facts, rules: Sequence[Rule] = RULES) -> Verdict:
+    """Read the table."""
     failures = [facts[name] for name, bad in SYMPTOMS.items() if facts.value(name) in bad]
     holding = [rule for rule in rules if _holds(rule, facts)]
     read = [rule for rule in holding if rule.kind == "read"]
@@ -69,10 +69,24 @@ def judge(facts: Facts, rules: Sequence[Rule] = RULES, traps: Iterable[Finding] 
         *(_cause(rule, facts, (), "possible") for rule in guesses if rule.kind == "fits"),
         *(_cause(rule, facts, (), "found") for rule in read if not _explains_any(rule, failures, facts)),
     ]
-    known = {cause.cause for cause in causes}
-    causes += [_trap(number, trap) for number, trap in enumerate(traps, 1) if trap.cause not in known]
     unexplained = [failure.says for failure in left if not any(_is_about(rule, failure) for rule in guesses)]
     return Verdict(_once(causes), tuple(unexplained), _ruled_out(facts, rules), _not_looked(facts))
+
+
+def with_traps(verdict: Verdict, traps: Sequence[Finding]) -> Verdict:
+    """The verdict, and what the PBX's own checks found: read, though no row says what follows from it.
+
+    They stand behind what is proven: sure to be wrong, and maybe the cause of what nothing explains. Registration is a
+    row of the table; what a check says of it again is left out.
+    """
+    known = {cause.name for cause in verdict.causes}
+    more = tuple(
+        Cause("pbx-trap", trap.cause, "found", trap.evidence, trap.fix, "no callbacks")
+        for trap in traps
+        if not ("registration-on" in known and "egistration" in trap.cause)
+    )
+    proven = sum(cause.confidence == "proven" for cause in verdict.causes)
+    return replace(verdict, causes=(*verdict.causes[:proven], *more, *verdict.causes[proven:]))
 
 
 def _holds(rule: Rule, facts: Facts) -> bool:
@@ -125,10 +139,6 @@ def _cause(rule: Rule, facts: Facts, failures: Iterable[Fact], confidence: Confi
     quoted += [failure.says for failure in failures if _explains(rule.explains, failure, facts)]
     because = tuple(dict.fromkeys(quoted))
     return Cause(rule.name, rule.cause, confidence, because, rule.fix, rule.bullet, rule.step, rule.next_probe)
-
-
-def _trap(number: int, trap: Finding) -> Cause:
-    return Cause(f"trap-{number}", trap.cause, "found", trap.evidence, trap.fix, "no callbacks")
 
 
 def _once(causes: Iterable[Cause]) -> tuple[Cause, ...]:

@@ -51,6 +51,7 @@ class Lab:
         from bwlib.run import open_run
 
         run = open_run(self.seat.site_file, notebook=self.seat.lab, mode="apply", test_answer_timeout_s=8)
+        run.names_causes = False  # that is the trainee's to find
         calls = {"outward": run.call_from_extension, "inward": run.call_to_extension}
         for way, place in calls.items():
             if self.about["call"] in (way, "both"):
@@ -126,6 +127,7 @@ def open_lab(lab: str, *, trainee: str | None = None, seed: str | int | None = N
     Raises: SettingsError for a name that is none, BwlibError when the sandbox or its PBX cannot be had.
     """
     folder = trainee_folder(trainee or own_trainee())
+    show.show_progress("preparing the lab: a sandbox, a PBX, the guide from its first step")
     opened = begin_lab(Seat(folder, lab), seed=seed, labs=labs)
     seat = opened.seat
     os.environ |= variables_of(seat)
@@ -152,7 +154,6 @@ def begin_lab(seat: Seat, *, seed: str | int | None = None, labs: str | Path | N
     said = class_of(seat.folder)
     folder = Path(labs or said.get("labs") or labs_folder()).absolute()
     wanted = str(said.get("seed", "0") if seed is None else seed)
-    show.show_progress("preparing the lab: a sandbox, a PBX, the guide from its first step")
     more = ["--labs", str(folder), "--seed", wanted, *(["--again"] if again else [])]
     return Lab(seat, ask_judge("open", seat, *more, timeout_s=PREPARE_TIMEOUT_S))
 

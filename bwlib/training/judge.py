@@ -21,7 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from bwlib.errors import BwlibError
+from bwlib.record.redact import Redactor
+from bwlib.record.run_record import RunRecord, start_run
+from bwlib.run import learn_secrets, run_on
 from bwlib.sandbox.control import Sandbox
+from bwlib.training.certificate import write_certificate
 from bwlib.training.labs import HINTS, find_lab
 from bwlib.training.opening import judges_settings, open_seat, running_sandbox
 from bwlib.training.seat import Notes, Seat, one_judge_at_a_time, read_notes, write_notes
@@ -68,35 +72,32 @@ def check(seat: Seat) -> dict[str, Any]:
     sandbox = running_sandbox(seat, notes)
     notes = read_notes(seat).but(attempts=notes.attempts + 1)
     write_notes(seat, notes)
-    reasons = _turned(sandbox, notes)
-    certificate = "" if reasons else _judge_by_ear(seat, notes, reasons)
+    reasons = _put_switches_back(sandbox, notes)
+    certificate = _judge_by_ear(seat, notes, reasons)
     if certificate:
         write_notes(seat, notes.but(certificate=certificate))
+        reasons = []
     return {"passed": bool(certificate), "reasons": reasons, "certificate": certificate, "attempts": notes.attempts}
 
 
-def _turned(sandbox: Sandbox, notes: Notes) -> list[str]:
-    """A switch of the sandbox can make a call pass that Bandwidth would refuse: they must be as they were."""
+def _put_switches_back(sandbox: Sandbox, notes: Notes) -> list[str]:
+    """A switch of the sandbox can make a call pass that Bandwidth would refuse: they are as when the lab began."""
     now = sandbox.switches()
-    return [
-        f"the sandbox's switch {name} is {now.get(name)!r} and was {was!r}: put it back, Bandwidth has no such switch"
-        for name, was in notes.switches.items()
-        if now.get(name) != was
-    ]
+    turned = [(name, was) for name, was in notes.switches.items() if now.get(name) != was]
+    for name, was in turned:
+        sandbox.set_switch(name, was)
+    return [f"the sandbox's switch {name} was put back to {was}: Bandwidth has no such switch" for name, was in turned]
 
 
 def _judge_by_ear(seat: Seat, notes: Notes, reasons: list[str]) -> str:
     """Place the calls into a new record; it becomes the certificate, or goes. Returns its folder, or ""."""
-    from bwlib.record.redact import Redactor
-    from bwlib.record.run_record import start_run
-    from bwlib.training.certificate import write_certificate
-
     record = start_run(
         seat.certificates, Redactor(), site=notes.lab.id, target="sandbox", operator=seat.trainee, lab=notes.lab.id
     )
     try:
-        heard = _heard(seat, notes, record, reasons)
-        return "" if reasons else str(write_certificate(record, seat, notes, heard))
+        heard, missed = _heard(seat, notes, record)
+        reasons += missed
+        return "" if missed else str(write_certificate(record, seat, notes, heard))
     finally:
         if not record.is_sealed:
             shutil.rmtree(record.folder, ignore_errors=True)
@@ -104,28 +105,27 @@ def _judge_by_ear(seat: Seat, notes: Notes, reasons: list[str]) -> str:
                 left.unlink()
 
 
-def _heard(seat: Seat, notes: Notes, record: Any, reasons: list[str]) -> list[dict[str, Any]]:
-    """The calls that were heard; what was not goes to `reasons`, without the cause: that is the trainee's to find."""
-    from bwlib.run import learn_secrets, run_on
-
+def _heard(seat: Seat, notes: Notes, record: RunRecord) -> tuple[list[dict[str, Any]], list[str]]:
+    """The calls that were heard; and what was not, without the cause: that is the trainee's to find."""
     settings = judges_settings(seat)
     run = run_on(settings, record, notebook="judge", mode="apply")
     learn_secrets(settings, record)
+    run.names_causes = False
     place = {"outward": run.call_from_extension, "inward": run.call_to_extension}
-    found = []
+    found, missed = [], []
     for way in notes.lab.ways:
         try:
             proof = place[way]()
         except BwlibError:
             proof = None
         if proof is None or proof.heard_by_bandwidth is None:
-            reasons.append(f"{_WORDS[way]} was not heard")
+            missed.append(f"{_WORDS[way]} was not heard")
             continue
         by_phone, by_bandwidth = proof.heard_by_phone.correlation, proof.heard_by_bandwidth.correlation
         found.append({"direction": way, "by_phone": by_phone, "by_bandwidth": by_bandwidth, "digits": proof.digits})
     if run.on.pbx().registrations():
-        reasons.append("the PBX registers somewhere: the guide's trunk does not")
-    return found
+        missed.append("the PBX registers somewhere: the guide's trunk does not")
+    return found, missed
 
 
 # ------------------------------------------------------------------ as a process

@@ -7,6 +7,7 @@ from html import escape
 
 from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.verdict import CONFIDENCE, Cause, Verdict
+from bwlib.sip.ladder import FAILED_HERE
 from bwlib.widgets import card, show
 
 _COLOURS = {"proven": card.RED, "likely": card.RED, "possible": "#6b4e00", "found": card.BLUE}
@@ -18,13 +19,18 @@ _TO_MEND = {
 BULLETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "no callbacks": (
         "Callbacks do not come: does the call reach the realm at all?",
-        ("outward.trunk", "outward.hangup", "outward.left", "outward.webhook", "credential", "realm", "trunk.contact",
-         "trunk.registration", "trunk.password", "trunk.username", "trunk.outbound_auth", "log.", "pbx.", "inward.pbx"),
+        (
+            *("outward.trunk", "outward.hangup", "outward.left", "outward.webhook", "inward.pbx", "log."),
+            *("pbx.security", "credential", "realm", "trunk.contact", "trunk.registration", "trunk.outbound_auth"),
+            *("trunk.username", "trunk.password", "pbx.pending"),
+        ),
     ),
     "caller id": (
         "Caller id and formatting",
-        ("trunk.from_user", "trunk.from_domain", "trunk.send_pai", "route.caller_id", "outward.caller",
-         "route.matches", "route.dialplan"),
+        (
+            *("trunk.from_user", "trunk.from_domain", "trunk.send_pai", "route.caller_id", "outward.caller"),
+            *("route.matches", "route.dialplan"),
+        ),
     ),
     "urls": (
         "The application's URLs are alive",
@@ -32,11 +38,13 @@ BULLETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "firewall": (
         "The way to the realm is open",
-        ("dns", "direct.", "trunk.outbound_proxy", "trunk.port", "trunk.media", "outward.rtp", "outward.heard",
-         "outward.spoken", "outward.digits", "inward.rtp", "inward.heard", "inward.spoken", "inward.digits",
-         "inward.identified", "extension.contact"),
+        (
+            *("dns", "direct.", "trunk.outbound_proxy", "trunk.port", "trunk.media", "outward.sdp", "pbx.rtp"),
+            *("outward.rtp", "outward.heard", "outward.spoken", "outward.digits", "inward.rtp", "inward.heard"),
+            *("inward.spoken", "inward.digits", "inward.identified", "extension.contact"),
+        ),
     ),
-}  # fmt: skip
+}
 
 
 def show_verdict(
@@ -51,12 +59,15 @@ def show_verdict(
     for cause in causes:
         _show_cause(cause)
     for svg, text in ladders.values():
-        show.show_ladder(svg, text)
+        if FAILED_HERE in text or not causes:
+            show.show_ladder(svg, text)
+        else:  # of a call that went well, beside one that did not
+            show.show_html(card.folded("a call that went through", show.figure(svg)), text)
 
 
 def _show_head(verdict: Verdict, sentence: str) -> None:
     sign, colour = card.STATUS["passed" if verdict.healthy else "failed"]
-    word = "nothing wrong" if verdict.healthy else "found" if verdict.causes else "not known"
+    word = "nothing wrong" if verdict.healthy else "cause found" if verdict.causes else "not known"
     html = card.chip(sign, word, colour) + card.heading("Diagnosis") + card.line(sentence)
     lines = [f"{sign} Diagnosis: {word}", f"  {sentence}"]
     for title, listed in (("unexplained", verdict.unexplained), ("could not look at", verdict.not_looked)):
@@ -75,7 +86,7 @@ def _show_cause(cause: Cause) -> None:
     html += card.line(CONFIDENCE[cause.confidence]) + _list(cause.because)
     rows = [("fix", cause.fix)]
     if cause.step:
-        mend = f"or let Apply do it: the card {cause.step.replace('_', ' ')} in notebook {_TO_MEND[cause.step]}"
+        mend = f"Apply on the card {cause.step.replace('_', ' ')}: under Mend it, or in notebook {_TO_MEND[cause.step]}"
         rows.append(("by a click", mend))
     if cause.next_probe:
         rows.append(("to be sure", cause.next_probe))
@@ -91,7 +102,8 @@ def _show_bullet(facts: Facts, causes: Iterable[Cause], bullet: str) -> None:
     told = [fact for fact in facts.values() if fact.name.startswith(names) and fact.value != UNKNOWN]
     sign, colour = card.STATUS["failed" if listed else "passed"]
     words = "; ".join(f"{cause.cause} ({cause.confidence})" for cause in listed) or "no cause was found here"
-    html = card.chip(sign, "found" if listed else "nothing wrong", colour) + card.heading(title) + card.line(words)
+    html = card.chip(sign, "cause found" if listed else "nothing wrong", colour)
+    html += card.heading(title) + card.line(words)
     html += card.facts([(_name(fact), fact.says) for fact in told], "what was looked at", plain=True)
     lines = [f"{sign} {title}", f"  {words}", *(f"    {_name(fact)}: {fact.says}" for fact in told)]
     status = "failed" if listed else "passed"

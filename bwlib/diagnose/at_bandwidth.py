@@ -123,6 +123,8 @@ def _credential(scene: Scene) -> list[Fact]:
         facts += [Fact("credential", "absent", f"there is no SIP credential {username} in the realm", SOURCE)] * read
         return facts
     scene.account.credential = found
+    for name, hashed in (("HA1", found.ha1), ("HA1b", found.ha1b)):
+        scene.run.record.redactor.learn(name, hashed.get_secret_value())
     same_case = found.username == username
     return [
         *facts,

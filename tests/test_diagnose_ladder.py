@@ -189,9 +189,8 @@ def test_garbage_in_a_call_is_shown_as_such(text: str) -> None:
     assert "403" in found.line
 
 
-WORDS = st.sampled_from(
-    "INVITE INVITE+ INVITE= INVITE+= ACK BYE CANCEL 100 180 200 401 407 403 487/INVITE 200/CANCEL 503 603".split()
-)
+REQUESTS = ["INVITE", "INVITE+", "INVITE=", "INVITE+=", "ACK", "BYE", "CANCEL"]
+WORDS = st.sampled_from([*REQUESTS, "100", "180", "200", "401", "407", "403", "503", "603", "487/INVITE", "200/CANCEL"])
 
 
 @given(st.lists(WORDS, max_size=12).map(" ".join))

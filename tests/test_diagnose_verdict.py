@@ -243,7 +243,7 @@ def test_traps_of_the_pbx_stand_behind_what_is_proven_with_their_own_evidence_an
 
 
 def test_a_trap_that_the_table_names_itself_is_not_said_twice() -> None:
-    trap = Finding(cause_of("registration-on"), ("sip:realm Registered",), "take it out")
+    trap = Finding(cause_of("registration-on"), ("sip:realm Registered",), "take it out", "registration-on")
     assert names(with_traps(verdict_on({"trunk.registration": "on"}), [trap])) == [("registration-on", "found")]
     assert names(with_traps(verdict_on(HEALTHY), [trap])) == [("pbx-trap", "found")]
     assert not with_traps(verdict_on(HEALTHY), [trap]).healthy

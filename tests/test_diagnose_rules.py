@@ -218,9 +218,9 @@ def test_a_row_says_what_is_wrong_and_what_to_do(rule: Rule) -> None:
 
 # A fix begins with what to do. A verb that is missing here is one to think about, and then to add.
 IMPERATIVES = {
-    "add", "allow", "answer", "ask", "bind", "check", "compare", "correct", "create", "delete", "follow", "give",
-    "leave", "let", "look", "make", "place", "put", "read", "register", "reload", "rename", "set", "start", "switch",
-    "take", "turn", "type", "wait", "write", "send", "enable",
+    "add", "allow", "answer", "ask", "bind", "check", "compare", "correct", "create", "delete", "enable", "enter",
+    "follow", "give", "install", "leave", "let", "look", "make", "place", "put", "read", "register", "reload",
+    "remove", "rename", "send", "set", "spell", "start", "store", "switch", "turn", "type", "wait",
 }  # fmt: skip
 
 

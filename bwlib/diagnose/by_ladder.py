@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from bwlib.diagnose import ladder
@@ -38,6 +39,17 @@ def read(
     return [*facts, *(_facts(scene, "inward", "pbx", into) if inward else [])]
 
 
+def ways(scene: Scene, events: Sequence[SipEvent]) -> tuple[bool, bool]:
+    """Whether what is to be explained is a call outward, and one inward: as it is known, else as the messages say.
+
+    A call that nobody tried leaves no messages either, and that is no failure of it.
+    """
+    if scene.way:
+        return scene.way == "outward", scene.way == "inward"
+    inward = [_is_inward(scene, call) for call in ladder.calls_in(events, scene.our_calls)]
+    return not all(inward), any(inward)
+
+
 def _is_inward(scene: Scene, call: CallLadder) -> bool:
     edge = scene.run.on.trunk_proxy
     if edge:
@@ -64,18 +76,22 @@ def _facts(scene: Scene, way: str, what: str, calls: Sequence[CallLadder]) -> li
 
 
 def of_pbx(scene: Scene, events: Iterable[Mapping[str, str]]) -> list[Fact]:
-    """What Asterisk's events said meanwhile: whether the call came to the trunk, and how its leg ended."""
+    """What Asterisk's events said meanwhile: whether the call came to the trunk, and how each call's trunk leg ended.
+
+    A trunk leg that Asterisk dialled is the call out of it; any other is the call into it.
+    """
     trunk, told = f"PJSIP/{scene.run.settings.pbx.trunk}-", list(events)
     if not told:
         return []
     begun = [one for one in told if one.get("Event") == "DialBegin" and one.get("DestChannel", "").startswith(trunk)]
     says = f"the PBX dialled {begun[-1].get('DialString', '')}" if begun else "the PBX never dialled the trunk"
     facts = [Fact("outward.left", "yes" if begun else "no", says, "PBX")]
-    ended = [event for event in told if event.get("Event") == "Hangup" and event.get("Channel", "").startswith(trunk)]
-    if ended:
-        cause, tech = ended[-1].get("Cause", ""), ended[-1].get("TechCause", "")
-        words = f"cause {cause} {ended[-1].get('Cause-txt', '')}".strip() + (f", SIP {tech}" if tech else "")
-        facts.append(Fact("outward.hangup", tech or cause, f"the PBX on its trunk leg: {words}", "PBX"))
+    dialled = {one["DestChannel"] for one in begun}
+    for ended in (one for one in told if one.get("Event") == "Hangup" and one.get("Channel", "").startswith(trunk)):
+        way = "outward" if ended["Channel"] in dialled else "inward"
+        cause, tech = ended.get("Cause", ""), ended.get("TechCause", "")
+        words = f"cause {cause} {ended.get('Cause-txt', '')}".strip() + (f", SIP {tech}" if tech else "")
+        facts.append(Fact(f"{way}.hangup", tech or cause, f"the PBX on its trunk leg: {words}", "PBX"))
     refused = [event for event in told if event.get("Event") in ("ChallengeResponseFailed", "InvalidAccountID")]
     if refused:
         one = refused[-1]
@@ -90,9 +106,14 @@ def of_log(lines: Sequence[str]) -> list[Fact]:
     for name, words in DECIDING.items():
         found = [line for line in lines if words in line]
         if found:
-            facts.append(Fact(f"log.{name}", "said", f"the PBX's log: {found[-1].strip()[-200:]}", "PBX"))
+            said = _LOG_HEAD.sub("", found[-1].strip())[:_LOG_CHARS]
+            facts.append(Fact(f"log.{name}", "said", f"the PBX's log: {said}", "PBX"))
     return facts
 
+
+# Time, level and source file before a line of the log; and as much of it as a person reads.
+_LOG_HEAD = re.compile(r"^\[[^\]]*\]\s+\w+\[[^\]]*\]\s+\S+:\s+")
+_LOG_CHARS = 300
 
 # What Asterisk 22 writes (recorded): why it gave up.
 DECIDING = {

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from bwlib.calling import one_call_at_a_time
 from bwlib.diagnose import at_bandwidth, at_callback, at_pbx, at_realm, by_call, by_ladder, pbx_state
-from bwlib.diagnose.facts import Fact, Facts
+from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.scene import Probe, Scene
 from bwlib.diagnose.verdict import Verdict, judge
 from bwlib.errors import BwlibError
@@ -40,8 +40,8 @@ def look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
     facts.add(at_pbx.compare(scene))
     facts.add(_pinned(scene, facts))
     if scene.after_call or scene.since:
-        facts.add(_past_call(scene))
-        _side_by_side(scene, {"dns": at_realm.probe_dns, "realm": at_realm.probe_reach}, CALLED_S, facts, tell)
+        past: dict[str, Probe] = {"call": _past_call, "dns": at_realm.probe_dns, "realm": at_realm.probe_reach}
+        _side_by_side(scene, past, CALLED_S, facts, tell)
     else:
         _with_calls(scene, facts, tell)
     facts.add(_srv_port(facts))
@@ -107,11 +107,16 @@ def _past_call(scene: Scene) -> list[Fact]:
         wanted = scene.sip_call_ids or {scene.after_call}
         events = [event for event in events if any(call_id in event.text for call_id in wanted)]
     if events is not None:
-        both = not scene.after_call
-        read = by_ladder.read(scene, events, outward=both or bool(events), inward=True)
-        inward = [fact for fact in read if fact.name.startswith("inward.")]
-        facts += inward if inward and scene.after_call else read
-    return facts + by_ladder.of_log(_log(scene, scene.since or time.time() - 600))
+        outward, inward = by_ladder.ways(scene, events)
+        facts += by_ladder.read(scene, events, outward=outward, inward=inward)
+    if scene.after_call and not events and facts[0].value == UNKNOWN:
+        facts.append(Fact("probe.call", "failed", f"nothing is known of it. {facts[0].says}", "Bandwidth"))
+    began = min((event.at.timestamp() for event in events or ()), default=time.time() - 600)
+    return facts + by_ladder.of_log(_log(scene, scene.since or began - 1))
+
+
+# Bandwidth's word for a call's direction is Bandwidth's, not the PBX's.
+_PBX_WAYS = {"outbound": "inward", "inbound": "outward"}
 
 
 def _asked_for(scene: Scene) -> list[Fact]:
@@ -121,10 +126,11 @@ def _asked_for(scene: Scene) -> list[Fact]:
     try:
         call = on.client.get_call(call_id)
         cause = f"{call.disconnect_cause or 'none'} {call.error_message or ''}".strip()
+        scene.way = _PBX_WAYS.get(call.direction, "")
         says = f"Bandwidth says of the call: {call.state}, cause {cause}"
         facts.append(Fact("call.cause", call.disconnect_cause or "none", says, "Bandwidth"))
     except BwlibError as error:
-        facts.append(Fact("call.cause", "unknown", f"Bandwidth on the call {call_id}: {error.came_back}", "Bandwidth"))
+        facts.append(Fact("call.cause", UNKNOWN, f"Bandwidth on the call {call_id}: {error.came_back}", "Bandwidth"))
     try:
         hooks = on.readback.webhooks(call_id=call_id) if on.readback else []
     except BwlibError:
@@ -142,8 +148,8 @@ def _events(scene: Scene, since: float) -> list[SipEvent] | None:
 
 
 def _log(scene: Scene, since: float) -> Sequence[str]:
-    look = getattr(scene.run.on.pbx(), "log_since", None)
     try:
+        look = getattr(scene.run.on.pbx(), "log_since", None)
         return look(datetime.fromtimestamp(since, UTC)) if look else ()
     except BwlibError:
         return ()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from bwlib.diagnose import ladder
-from bwlib.diagnose.facts import Fact
+from bwlib.diagnose.facts import Fact, Facts
 from bwlib.diagnose.ladder import CallLadder
 from bwlib.diagnose.scene import Scene
 from bwlib.models import SipEvent
@@ -24,19 +24,34 @@ _SAYS = {
 
 
 def read(
-    scene: Scene, events: Sequence[SipEvent], *, outward: bool = True, inward: bool = True, answered: bool = False
+    scene: Scene, events: Sequence[SipEvent], *, outward: bool = True, inward: bool = True, answered: Sequence[str] = ()
 ) -> list[Fact]:
-    """Of all calls in these messages the newest of each way. outward, inward: whether one was tried; answered: whether
-    the phone answered the one inwards: another that is still ending is not it.
+    """Of all calls in these messages the newest of each way. outward, inward: whether one was tried; answered: the ways
+    whose call was answered: another that is still ending is not it.
 
     Keeps each call's messages, with the one at which it failed, in `scene.ladders`.
     """
     calls = ladder.calls_in(events, scene.our_calls)
     into = [call for call in calls if _is_inward(scene, call)]
     out = [call for call in calls if call not in into]
-    into = [call for call in into if call.word == ladder.ANSWERED] or into if answered else into
-    facts = _facts(scene, "outward", "trunk", out) if outward else []
-    return [*facts, *(_facts(scene, "inward", "pbx", into) if inward else [])]
+    facts = _facts(scene, "outward", "trunk", _meant(out, "outward" in answered)) if outward else []
+    return [*facts, *(_facts(scene, "inward", "pbx", _meant(into, "inward" in answered)) if inward else [])]
+
+
+def _meant(calls: list[CallLadder], answered: bool) -> list[CallLadder]:
+    return [call for call in calls if call.word == ladder.ANSWERED] or calls if answered else calls
+
+
+def of_phone(facts: Facts) -> list[Fact]:
+    """Where nobody of ours sees the realm's messages: what the phone and the PBX say of the call outward."""
+    said = facts.get("outward.phone")
+    if said is None or said.value == "answered":
+        return []
+    word = ladder.UNANSWERED if said.value in ("unanswered", "silent") else ladder.REFUSED_SOMEWHERE
+    if facts.value("outward.left") == "no":
+        word = ladder.NO_INVITE
+    leg = facts.get("outward.hangup")
+    return [Fact("outward.trunk", word, f"{said.says}; {leg.says}" if leg else said.says, "phone")]
 
 
 def ways(scene: Scene, events: Sequence[SipEvent]) -> tuple[bool, bool]:

@@ -92,11 +92,12 @@ def _of_calls(scene: Scene, facts: Facts, began: float, told: Sequence[Mapping[s
     events = _events(scene, began)
     found = by_ladder.of_pbx(scene, told) + by_ladder.of_log(_log(scene, began))
     if events is None:
-        return found
+        return [*found, *by_ladder.of_phone(Facts([*facts.values(), *found]))]
     inward = facts.value("inward.create") == "ok"
     tried = "outward.phone" in facts
-    rang = facts.value("inward.phone") == "rang"
-    return [*by_ladder.read(scene, events, outward=tried, inward=inward, answered=rang), *found]
+    names = {"outward": "outward.phone", "inward": "inward.phone"}
+    answered = [way for way, name in names.items() if facts.value(name) in ("answered", "rang")]
+    return [*by_ladder.read(scene, events, outward=tried, inward=inward, answered=answered), *found]
 
 
 def _past_call(scene: Scene) -> list[Fact]:
@@ -109,8 +110,10 @@ def _past_call(scene: Scene) -> list[Fact]:
     if events is not None:
         outward, inward = by_ladder.ways(scene, events)
         facts += by_ladder.read(scene, events, outward=outward, inward=inward)
-    if scene.after_call and not events and facts[0].value == UNKNOWN:
-        facts.append(Fact("probe.call", "failed", f"nothing is known of it. {facts[0].says}", "Bandwidth"))
+    if scene.after_call and not events:  # then how it ended is all that is known of it
+        cause = facts[0]
+        failed = Fact("probe.call", "failed", f"nothing is known of it. {cause.says}", "Bandwidth")
+        facts.append(failed if cause.value == UNKNOWN else Fact("call.ended", cause.value, cause.says, "Bandwidth"))
     began = min((event.at.timestamp() for event in events or ()), default=time.time() - 600)
     return facts + by_ladder.of_log(_log(scene, scene.since or began - 1))
 

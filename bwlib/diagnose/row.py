@@ -24,19 +24,28 @@ Kind = Literal["read", "seen", "fits"]
 Bullet = Literal["no callbacks", "caller id", "urls", "firewall"]
 Where = Mapping[str, tuple[str, ...]]
 
-REFUSED = (ladder.REFUSED_AFTER, ladder.REFUSED_BEFORE)
+REFUSED = (ladder.REFUSED_AFTER, ladder.REFUSED_BEFORE, ladder.REFUSED_SOMEWHERE)
 NOT_SENT = (ladder.NO_INVITE, ladder.SILENT)
-UNANSWERED = (*NOT_SENT, ladder.TRYING, ladder.REFUSED_AFTER_TRYING)
+HELD = (ladder.TRYING, ladder.REFUSED_AFTER_TRYING, ladder.UNANSWERED)
+UNANSWERED = (*NOT_SENT, *HELD)
 FAILED = (*REFUSED, *UNANSWERED, ladder.NOT_RETRIED)
 NOT_HEARD = ("no", "lossy")
 
+# Of a call of before whose messages nobody of ours saw: Bandwidth's word for how it ended, other than by hanging up
+# (dev.bandwidth.com/docs/voice/webhooks/disconnect, read 2026-11-27).
+NOT_TAKEN, CALLBACK_ENDED = ("timeout", "rejected", "busy"), ("callback-error", "invalid-bxml", "application-error")
+ENDED_BADLY = (*NOT_TAKEN, *CALLBACK_ENDED, "account-limit", "node-capacity-exceeded", "error")
 # What a cause on the way out of the PBX leads to, and one on the way in.
 OUT: Where = {"outward.trunk": FAILED}
-IN: Where = {"inward.pbx": FAILED, "inward.phone": ("did-not-ring",)}
+IN: Where = {"inward.pbx": FAILED, "inward.phone": ("did-not-ring",), "call.ended": NOT_TAKEN}
 OUT_REFUSED: Where = {"outward.trunk": REFUSED}
-OUT_NOT_SENT: Where = {"outward.trunk": NOT_SENT}
+# The realm says something, and does not let the call through: what cannot make it, or the way to it, silent.
+OUT_TURNED_AWAY: Where = {"outward.trunk": (*REFUSED, *HELD, ladder.NOT_RETRIED)}
+IN_TURNED_AWAY: Where = {**IN, "inward.pbx": (*REFUSED, *HELD, ladder.NOT_RETRIED)}
+OUT_NOT_SENT: Where = {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED)}
 PHONE: Where = {"phone.register": ("refused",), **OUT_NOT_SENT}
-TALK: Where = {f"{way}.{what}": NOT_HEARD for way in ("outward", "inward") for what in ("heard", "spoken", "digits")}
+OUT_TALK: Where = {f"outward.{what}": NOT_HEARD for what in ("heard", "spoken", "digits")}
+TALK: Where = {**OUT_TALK, **{f"inward.{what}": NOT_HEARD for what in ("heard", "spoken", "digits")}}
 ACCOUNT_FAILS: Where = {"inward.create": ("refused", "rate-limited"), "inward.phone": ("did-not-ring",)}
 
 
@@ -79,6 +88,8 @@ SYMPTOMS: Where = {
     "inward.create": ("refused", "rate-limited"),
     "phone.register": ("refused", "silent"),
     "outward.webhook": ("none", "refused"),
+    "inward.webhook": ("none",),
     "outward.caller": ("differs",),
+    "call.ended": ENDED_BADLY,
     **TALK,
 }

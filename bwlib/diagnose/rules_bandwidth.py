@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from bwlib.diagnose import ladder
-from bwlib.diagnose.row import ACCOUNT_FAILS, NB10, NB20, OUT, OUT_REFUSED, TALK, UNANSWERED, Where, read
+from bwlib.diagnose.row import (
+    ACCOUNT_FAILS,
+    CALLBACK_ENDED,
+    NB10,
+    NB20,
+    OUT,
+    OUT_REFUSED,
+    OUT_TALK,
+    OUT_TURNED_AWAY,
+    UNANSWERED,
+    Where,
+    read,
+)
 
 _ANY = "account.*"
 
@@ -70,7 +82,7 @@ APPLICATION = (
             "callback-get", f"The application's {what} callback is sent by GET, not POST",
             {f"application.call_{what}_method": ("differs",)},
             "set the method to POST on the application's page", "no callbacks",
-            {"outward.trunk": (ladder.REFUSED_AFTER,), "outward.webhook": ("none",)}, "application",
+            {**OUT_REFUSED, "outward.webhook": ("none",)}, "application",
         )
         for what in ("initiated", "status")
     ),
@@ -94,7 +106,10 @@ _CALLBACK = {
     "credentials": ("callback-password", "The callback URL refuses the site's callback credentials",
                     "make user and password of the application and of the site file the ones that the server expects"),
 }  # fmt: skip
-_AFTER_CALLBACK: Where = {"outward.trunk": (ladder.REFUSED_AFTER, *UNANSWERED), "outward.webhook": ("none",), **TALK}
+_AFTER_CALLBACK: Where = {
+    "outward.trunk": (ladder.REFUSED_AFTER, ladder.REFUSED_SOMEWHERE, *UNANSWERED),
+    "outward.webhook": ("none",), "inward.webhook": ("none",), "call.ended": CALLBACK_ENDED, **OUT_TALK,
+}  # fmt: skip
 
 CALLBACK = (
     *(
@@ -134,7 +149,7 @@ REALM = (
     ),
     read(
         "no-credential", "There is no SIP credential of the site's user name in the realm",
-        {"credential": ("absent",)}, "add it: " + NB20, "no callbacks", OUT, "sip_credential",
+        {"credential": ("absent",)}, "add it: " + NB20, "no callbacks", OUT_TURNED_AWAY, "sip_credential",
     ),
     read(
         "credential-case", "The credential's user name is written with other capitals",
@@ -152,7 +167,7 @@ REALM = (
         "credential-other-application", "The SIP credential is bound to another application",
         {"credential.application": ("other", "gone")},
         "bind it to the site's application on the SIP Credentials tab", "no callbacks",
-        {**OUT_REFUSED, "outward.webhook": ("none",), **TALK}, "sip_credential",
+        {**OUT_REFUSED, "outward.webhook": ("none",), **OUT_TALK}, "sip_credential",
     ),
     read(
         "rotated-password", "The credential's password at Bandwidth is not the site's (any more)",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from bwlib.diagnose import ladder
 from bwlib.diagnose.row import NOT_SENT, OUT_NOT_SENT, REFUSED, Rule, fits, read, seen
 
+REFUSED_AFTER = (ladder.REFUSED_AFTER, ladder.REFUSED_SOMEWHERE)
+NOT_ANSWERED = ("not-answered", "not-placed", "unknown")
+
 NETWORK = (
     read(
         "realm-unresolved", "The realm's name is not in DNS, and the trunk needs it",
@@ -13,7 +16,7 @@ NETWORK = (
     ),
     seen(
         "realm-silent", "The realm answers nobody from here: its edge is down, or a firewall is in the way",
-        {"outward.trunk": NOT_SENT, "direct.challenge": ("silent",)},
+        {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED), "direct.challenge": ("silent",)},
         "allow UDP to the realm's address and port, out and back; check the address and port (SRV)", "firewall",
     ),
     seen(
@@ -40,19 +43,19 @@ NETWORK = (
     ),
     fits(
         "credentials-refused", "The realm refuses the credentials",
-        {"outward.trunk": (ladder.REFUSED_AFTER,), "direct.call": ("not-answered", "not-placed", "unknown")},
+        {"outward.trunk": REFUSED_AFTER, "direct.call": NOT_ANSWERED},
         "check user name and password once more on the dashboard; a lost password is rotated", "no callbacks",
         "give the credential a new password at both ends: if the answer stays, it is not the password",
     ),
     fits(
         "policy-refused", "The realm takes the credentials and refuses the call: caller id, number, or the account",
-        {"outward.trunk": (ladder.REFUSED_AFTER,), "direct.call": ("not-answered", "not-placed", "unknown")},
+        {"outward.trunk": REFUSED_AFTER, "direct.call": NOT_ANSWERED},
         "send a number of the account in +E.164 as From; ask Bandwidth support, naming the Call-ID", "caller id",
         "call with another number of the account as From: if that passes, it is the number",
     ),
     fits(
         "realm-not-known-there", "The realm's edge does not know the realm (yet)",
-        {"outward.trunk": (ladder.REFUSED_BEFORE,)},
+        {"outward.trunk": (ladder.REFUSED_BEFORE, ladder.REFUSED_SOMEWHERE), "direct.call": NOT_ANSWERED},
         "wait some minutes after the realm was made; check the trunk's server name", "no callbacks",
         "an INVITE without credentials from here: challenged means that the edge knows it",
     ),
@@ -84,6 +87,12 @@ NETWORK = (
         "pbx-silent-inward", "The PBX does not answer Bandwidth's INVITE",
         {"inward.pbx": NOT_SENT, "direct.challenge": ("challenged", "not-challenged", "unknown")},
         "allow UDP from Bandwidth's SIP addresses to the PBX; check pbx.sip_host and its port", "firewall",
+    ),
+    seen(
+        "webhook-lost", "The callback URL is alive from here, and Bandwidth's event did not arrive",
+        {"callback": ("alive",), "inward.webhook": ("none",)},
+        "let Bandwidth's addresses reach the callback URL (firewall, reverse proxy); a URL that works from here may be "
+        "closed to the outside", "urls",
     ),
     fits(
         "pbx-refuses-inward", "The PBX refuses Bandwidth's call", {"inward.pbx": REFUSED},

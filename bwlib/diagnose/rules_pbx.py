@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from bwlib.diagnose.row import IN, NB30, OUT, OUT_NOT_SENT, OUT_REFUSED, PHONE, REFUSED, TALK, read
+from bwlib.diagnose.row import (
+    IN,
+    IN_TURNED_AWAY,
+    NB30,
+    OUT,
+    OUT_NOT_SENT,
+    OUT_REFUSED,
+    OUT_TURNED_AWAY,
+    PHONE,
+    REFUSED,
+    TALK,
+    read,
+)
 
 TRUNK = (
     read(
@@ -43,12 +55,13 @@ TRUNK = (
     ),
     read(
         "no-outbound-auth", "The trunk has no outbound authentication", {"trunk.outbound_auth": ("absent",)},
-        "give it the credential's user name and password as outbound authentication", "no callbacks", OUT, "trunk",
+        "give it the credential's user name and password as outbound authentication", "no callbacks", OUT_TURNED_AWAY,
+        "trunk",
     ),
     read(
         "pinned-realm", "The trunk answers challenges of another realm only (realm= on its authentication)",
-        {"trunk.auth_realm": ("differs",)}, "take realm= out, or set it to the realm's FQDN", "no callbacks", OUT,
-        "trunk",
+        {"trunk.auth_realm": ("differs",)}, "take realm= out, or set it to the realm's FQDN", "no callbacks",
+        OUT_TURNED_AWAY, "trunk",
     ),
     read(
         "wrong-username", "The trunk's user name is not the credential's", {"trunk.username": ("differs",)},
@@ -76,7 +89,8 @@ TRUNK = (
     ),
     read(
         "codec-mismatch", "The trunk offers no G.711 codec, and the realm takes no other",
-        {"trunk.codecs": ("no-g711",)}, "allow ulaw (and alaw) on the trunk", "firewall", {**OUT, **IN}, "trunk",
+        {"trunk.codecs": ("no-g711",)}, "allow ulaw (and alaw) on the trunk", "firewall",
+        {**OUT_TURNED_AWAY, **IN_TURNED_AWAY}, "trunk",
     ),
     read(
         "dtmf-mode", "The trunk sends digits in another way than RFC 4733", {"trunk.dtmf": ("differs",)},

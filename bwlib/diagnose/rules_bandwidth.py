@@ -38,8 +38,9 @@ ACCOUNT = (
         ACCOUNT_FAILS,
     ),
     read(
-        "role-missing", "The API Credential lacks a role", {_ANY: ("not-entitled",)},
-        "give it the roles for applications, SIP credentials and voice (Account, API Credentials)", "no callbacks",
+        "role-missing", "The API Credential lacks a role, or is not one of this account", {_ANY: ("not-entitled",)},
+        "give it this account, and the roles for applications, SIP credentials and voice (Account, API Credentials)",
+        "no callbacks",
         ACCOUNT_FAILS,
     ),
     read(

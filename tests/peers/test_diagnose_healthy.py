@@ -50,7 +50,7 @@ def answers(chance: random.Random, seed: int) -> dict[str, str]:
         "bandwidth.sandbox_account": chance.choice(["", f"a{word}"]),
         "application.name": chance.choice(["Main line", "Zentrale (Köln)", "R&D <voice>", word.upper()]) + f" {seed}",
         "realm.name": word + str(seed),
-        "sip_credential.username": chance.choice([word, "Pbx-Main", "office.west", "a&b=c"]),
+        "sip_credential.username": chance.choice([word, "Pbx-Main", "office.west", "A-b_9"]),
         "pbx.trunk": f"{chance.choice(['bw', 'Out_Trunk', 'realm-'])}{seed}",
         "pbx.route": f"route{seed}",
         "pbx.extension": str(chance.randrange(10, 99) * 1000 + seed),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from bwlib.diagnose import ladder
-from bwlib.diagnose.facts import Fact
+from bwlib.diagnose.facts import Fact, Facts
 from bwlib.diagnose.ladder import CallLadder
 from bwlib.diagnose.scene import Scene
 from bwlib.models import SipEvent
@@ -24,10 +24,10 @@ _SAYS = {
 
 
 def read(
-    scene: Scene, events: Sequence[SipEvent], *, outward: bool = True, inward: bool = True, answered: bool = False
+    scene: Scene, events: Sequence[SipEvent], *, outward: bool = True, inward: bool = True, answered: Sequence[str] = ()
 ) -> list[Fact]:
-    """Of all calls in these messages the newest of each way. outward, inward: whether one was tried; answered: whether
-    the phone answered the one inwards: another that is still ending is not it.
+    """Of all calls in these messages the newest of each way. outward, inward: whether one was tried; answered: the ways
+    whose call was answered: another that is still ending is not it.
 
     Keeps each call's messages, with the one at which it failed, in `scene.ladders`.
     """
@@ -96,7 +96,10 @@ def _sdp(call: CallLadder) -> list[Fact]:
 
 
 def of_pbx(scene: Scene, events: Iterable[Mapping[str, str]]) -> list[Fact]:
-    """What Asterisk's events said meanwhile: whether the call came to the trunk, and how its leg ended."""
+    """What Asterisk's events said meanwhile: whether the call came to the trunk, and how each call's trunk leg ended.
+
+    A trunk leg that Asterisk dialled is the call out of it; any other is the call into it.
+    """
     trunk, told = f"PJSIP/{scene.run.settings.pbx.trunk}-", list(events)
     if not told:
         return []
@@ -123,9 +126,14 @@ def of_log(lines: Sequence[str]) -> list[Fact]:
     for name, words in DECIDING.items():
         found = [line for line in lines if words in line]
         if found:
-            facts.append(Fact(f"log.{name}", "said", f"the PBX's log: {found[-1].strip()[-200:]}", "PBX"))
+            said = _LOG_HEAD.sub("", found[-1].strip())[:_LOG_CHARS]
+            facts.append(Fact(f"log.{name}", "said", f"the PBX's log: {said}", "PBX"))
     return facts
 
+
+# Time, level and source file before a line of the log; and as much of it as a person reads.
+_LOG_HEAD = re.compile(r"^\[[^\]]*\]\s+\w+\[[^\]]*\]\s+\S+:\s+")
+_LOG_CHARS = 300
 
 # What Asterisk 22 writes (recorded): why it gave up.
 DECIDING = {

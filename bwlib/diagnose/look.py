@@ -110,11 +110,12 @@ def _of_calls(scene: Scene, facts: Facts, began: float, told: Sequence[Mapping[s
     events = _events(scene, began)
     found = by_ladder.of_pbx(scene, told) + by_ladder.of_log(_log(scene, began))
     if events is None:
-        return found
+        return [*found, *by_ladder.of_phone(Facts([*facts.values(), *found]))]
     inward = facts.value("inward.create") == "ok"
     tried = "outward.phone" in facts
-    rang = facts.value("inward.phone") == "rang"
-    return [*by_ladder.read(scene, events, outward=tried, inward=inward, answered=rang), *found]
+    names = {"outward": "outward.phone", "inward": "inward.phone"}
+    answered = [way for way, name in names.items() if facts.value(name) in ("answered", "rang")]
+    return [*by_ladder.read(scene, events, outward=tried, inward=inward, answered=answered), *found]
 
 
 def _past_call(scene: Scene) -> list[Fact]:
@@ -139,6 +140,7 @@ def _asked_for(scene: Scene) -> list[Fact]:
     try:
         call = on.client.get_call(call_id)
         cause = f"{call.disconnect_cause or 'none'} {call.error_message or ''}".strip()
+        scene.way = _PBX_WAYS.get(call.direction, "")
         says = f"Bandwidth says of the call: {call.state}, cause {cause}"
         facts.append(Fact("call.cause", call.disconnect_cause or "none", says, "Bandwidth"))
     except BwlibError as error:
@@ -162,6 +164,7 @@ def _events(scene: Scene, since: float) -> list[SipEvent] | None:
 def _log(scene: Scene, since: float) -> Sequence[str]:
     look = _of_pbx(scene, "log_since")
     try:
+        look = getattr(scene.run.on.pbx(), "log_since", None)
         return look(datetime.fromtimestamp(since, UTC)) if look else ()
     except BwlibError:
         return ()

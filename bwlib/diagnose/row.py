@@ -26,9 +26,10 @@ Kind = Literal["read", "seen", "fits"]
 Bullet = Literal["no callbacks", "caller id", "urls", "firewall"]
 Where = Mapping[str, tuple[str, ...]]
 
-REFUSED = (ladder.REFUSED_AFTER, ladder.REFUSED_BEFORE)
+REFUSED = (ladder.REFUSED_AFTER, ladder.REFUSED_BEFORE, ladder.REFUSED_SOMEWHERE)
 NOT_SENT = (ladder.NO_INVITE, ladder.SILENT)
-UNANSWERED = (*NOT_SENT, ladder.TRYING, ladder.REFUSED_AFTER_TRYING)
+HELD = (ladder.TRYING, ladder.REFUSED_AFTER_TRYING, ladder.UNANSWERED)
+UNANSWERED = (*NOT_SENT, *HELD)
 FAILED = (*REFUSED, *UNANSWERED, ladder.NOT_RETRIED)
 NOT_HEARD = ("no", "lossy")
 
@@ -42,7 +43,10 @@ ENDED_BADLY = ("rejected", "timeout", "busy", "error", *CALLBACK_FAILED, *NO_ROO
 OUT: Where = {"outward.trunk": FAILED}
 IN: Where = {"inward.pbx": FAILED, "inward.phone": ("did-not-ring",), "call.cause": ("rejected", "timeout")}
 OUT_REFUSED: Where = {"outward.trunk": REFUSED}
-OUT_NOT_SENT: Where = {"outward.trunk": NOT_SENT}
+# The realm says something, and does not let the call through: what cannot make it, or the way to it, silent.
+OUT_TURNED_AWAY: Where = {"outward.trunk": (*REFUSED, *HELD, ladder.NOT_RETRIED)}
+IN_TURNED_AWAY: Where = {**IN, "inward.pbx": (*REFUSED, *HELD, ladder.NOT_RETRIED)}
+OUT_NOT_SENT: Where = {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED)}
 PHONE: Where = {"phone.register": ("refused",), **OUT_NOT_SENT}
 TALK: Where = {
     f"{way}.{what}": NOT_HEARD if what != "digits" else ("no",)
@@ -92,7 +96,9 @@ SYMPTOMS: Where = {
     "inward.create": ("refused", "rate-limited"),
     "phone.register": ("refused", "silent"),
     "outward.webhook": ("none", "refused"),
+    "inward.webhook": ("none",),
     "outward.caller": ("differs",),
+    "call.ended": ENDED_BADLY,
     **TALK,
     "call.cause": ENDED_BADLY,
 }

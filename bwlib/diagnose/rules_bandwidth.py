@@ -38,8 +38,9 @@ ACCOUNT = (
         ACCOUNT_FAILS,
     ),
     read(
-        "role-missing", "The API Credential lacks a role", {_ANY: ("not-entitled",)},
-        "give it the roles for applications, SIP credentials and voice (Account, API Credentials)", "no callbacks",
+        "role-missing", "The API Credential lacks a role, or is not one of this account", {_ANY: ("not-entitled",)},
+        "give it this account, and the roles for applications, SIP credentials and voice (Account, API Credentials)",
+        "no callbacks",
         ACCOUNT_FAILS,
     ),
     read(
@@ -192,7 +193,7 @@ REALM = (
         "credential-other-application", "The SIP credential is bound to another application",
         {"credential.application": ("other", "gone")},
         "bind it to the site's application on the SIP Credentials tab", "no callbacks",
-        {**OUT_REFUSED, "outward.webhook": ("none",), **TALK}, "sip_credential",
+        {**OUT_REFUSED, "outward.webhook": ("none",), **OUT_TALK}, "sip_credential",
     ),
     read(
         "rotated-password",

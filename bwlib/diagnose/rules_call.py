@@ -5,6 +5,9 @@ from __future__ import annotations
 from bwlib.diagnose import ladder
 from bwlib.diagnose.row import NO_ROOM, NOT_SENT, OUT, OUT_NOT_SENT, REFUSED, Rule, fits, read, seen
 
+REFUSED_AFTER = (ladder.REFUSED_AFTER, ladder.REFUSED_SOMEWHERE)
+NOT_ANSWERED = ("not-answered", "not-placed", "unknown")
+
 NETWORK = (
     read(
         "realm-unresolved", "The realm's name is not in DNS, and the trunk needs it",
@@ -99,6 +102,12 @@ NETWORK = (
         "pbx-silent-inward", "The PBX does not answer Bandwidth's INVITE",
         {"inward.pbx": NOT_SENT, "direct.challenge": ("challenged", "not-challenged", "unknown")},
         "allow UDP from Bandwidth's SIP addresses to the PBX; check pbx.sip_host and its port", "firewall",
+    ),
+    seen(
+        "webhook-lost", "The callback URL is alive from here, and Bandwidth's event did not arrive",
+        {"callback": ("alive",), "inward.webhook": ("none",)},
+        "let Bandwidth's addresses reach the callback URL (firewall, reverse proxy); a URL that works from here may be "
+        "closed to the outside", "urls",
     ),
     fits(
         "pbx-refuses-inward", "The PBX refuses Bandwidth's call", {"inward.pbx": (*REFUSED, ladder.NOT_RETRIED)},

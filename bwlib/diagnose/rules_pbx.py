@@ -52,7 +52,8 @@ TRUNK = (
     ),
     read(
         "no-outbound-auth", "The trunk has no outbound authentication", {"trunk.outbound_auth": ("absent",)},
-        "give it the credential's user name and password as outbound authentication", "no callbacks", OUT, "trunk",
+        "give it the credential's user name and password as outbound authentication", "no callbacks", OUT_TURNED_AWAY,
+        "trunk",
     ),
     read(
         "pinned-realm", "The trunk's authentication answers another realm's challenge only (realm= is set)",
@@ -100,7 +101,8 @@ TRUNK = (
     ),
     read(
         "codec-mismatch", "The trunk offers no G.711 codec, and the realm takes no other",
-        {"trunk.codecs": ("no-g711",)}, "allow ulaw (and alaw) on the trunk", "firewall", {**OUT, **IN}, "trunk",
+        {"trunk.codecs": ("no-g711",)}, "allow ulaw (and alaw) on the trunk", "firewall",
+        {**OUT_TURNED_AWAY, **IN_TURNED_AWAY}, "trunk",
     ),
     read(
         "dtmf-mode", "The trunk does not send DTMF as RFC 4733 events", {"trunk.dtmf": ("differs",)},

@@ -32,9 +32,24 @@ def read(
     Keeps each call's messages, with the one at which it failed, in `scene.ladders`.
     """
     into, out = _sorted(scene, events)
-    into = [call for call in into if call.word == ladder.ANSWERED] or into if answered else into
-    facts = _facts(scene, "outward", "trunk", out) if outward else []
-    return [*facts, *(_facts(scene, "inward", "pbx", into) if inward else [])]
+    facts = _facts(scene, "outward", "trunk", _meant(out, "outward" in answered)) if outward else []
+    return [*facts, *(_facts(scene, "inward", "pbx", _meant(into, "inward" in answered)) if inward else [])]
+
+
+def _meant(calls: list[CallLadder], answered: bool) -> list[CallLadder]:
+    return [call for call in calls if call.word == ladder.ANSWERED] or calls if answered else calls
+
+
+def of_phone(facts: Facts) -> list[Fact]:
+    """Where nobody of ours sees the realm's messages: what the phone and the PBX say of the call outward."""
+    said = facts.get("outward.phone")
+    if said is None or said.value == "answered":
+        return []
+    word = ladder.UNANSWERED if "nobody answered" in said.says else ladder.REFUSED_SOMEWHERE
+    if facts.value("outward.left") == "no":
+        word = ladder.NO_INVITE
+    leg = facts.get("outward.hangup")
+    return [Fact("outward.trunk", word, f"{said.says}; {leg.says}" if leg else said.says, "phone")]
 
 
 def ways_of(scene: Scene, events: Sequence[SipEvent]) -> set[str]:
@@ -106,12 +121,12 @@ def of_pbx(scene: Scene, events: Iterable[Mapping[str, str]]) -> list[Fact]:
     begun = [one for one in told if one.get("Event") == "DialBegin" and one.get("DestChannel", "").startswith(trunk)]
     says = f"the PBX dialled {begun[-1].get('DialString', '')}" if begun else "the PBX never dialled the trunk"
     facts = [Fact("outward.left", "yes" if begun else "no", says, "PBX")]
-    legs = {one.get("DestChannel") for one in begun}
-    ended = [one for one in told if one.get("Event") == "Hangup" and one.get("Channel") in legs]
-    if ended:
-        cause, tech = ended[-1].get("Cause", ""), ended[-1].get("TechCause", "")
-        words = f"cause {cause} {ended[-1].get('Cause-txt', '')}".strip() + (f", SIP {tech}" if tech else "")
-        facts.append(Fact("outward.hangup", tech or cause, f"the PBX on its trunk leg: {words}", "PBX"))
+    dialled = {one["DestChannel"] for one in begun}
+    for ended in (one for one in told if one.get("Event") == "Hangup" and one.get("Channel", "").startswith(trunk)):
+        way = "outward" if ended["Channel"] in dialled else "inward"
+        cause, tech = ended.get("Cause", ""), ended.get("TechCause", "")
+        words = f"cause {cause} {ended.get('Cause-txt', '')}".strip() + (f", SIP {tech}" if tech else "")
+        facts.append(Fact(f"{way}.hangup", tech or cause, f"the PBX on its trunk leg: {words}", "PBX"))
     refused = [event for event in told if event.get("Event") in ("ChallengeResponseFailed", "InvalidAccountID")]
     if refused:
         one = refused[-1]

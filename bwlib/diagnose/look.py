@@ -130,7 +130,12 @@ def _past_call(scene: Scene) -> list[Fact]:
             facts.append(Fact("probe.call", "not-found", f"call: {facts[0].says}"))
     if events is not None:
         facts += by_ladder.read(scene, events, outward="outward" in ways, inward="inward" in ways)
-    return facts + by_ladder.of_log(_log(scene, scene.since or time.time() - 600))
+    began = min((event.at.timestamp() for event in events or ()), default=time.time() - 600)
+    return facts + by_ladder.of_log(_log(scene, scene.since or began - 1))
+
+
+# Bandwidth's word for a call's direction is Bandwidth's, not the PBX's.
+_PBX_WAYS = {"outbound": "inward", "inbound": "outward"}
 
 
 def _asked_for(scene: Scene) -> list[Fact]:
@@ -164,7 +169,6 @@ def _events(scene: Scene, since: float) -> list[SipEvent] | None:
 def _log(scene: Scene, since: float) -> Sequence[str]:
     look = _of_pbx(scene, "log_since")
     try:
-        look = getattr(scene.run.on.pbx(), "log_since", None)
         return look(datetime.fromtimestamp(since, UTC)) if look else ()
     except BwlibError:
         return ()

@@ -48,11 +48,8 @@ OUT_TURNED_AWAY: Where = {"outward.trunk": (*REFUSED, *HELD, ladder.NOT_RETRIED)
 IN_TURNED_AWAY: Where = {**IN, "inward.pbx": (*REFUSED, *HELD, ladder.NOT_RETRIED)}
 OUT_NOT_SENT: Where = {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED)}
 PHONE: Where = {"phone.register": ("refused",), **OUT_NOT_SENT}
-TALK: Where = {
-    f"{way}.{what}": NOT_HEARD if what != "digits" else ("no",)
-    for way in ("outward", "inward")
-    for what in ("heard", "spoken", "digits")
-}
+OUT_TALK: Where = {"outward.heard": NOT_HEARD, "outward.spoken": NOT_HEARD, "outward.digits": ("no",)}
+TALK: Where = {**OUT_TALK, "inward.heard": NOT_HEARD, "inward.spoken": NOT_HEARD, "inward.digits": ("no",)}
 ACCOUNT_FAILS: Where = {"inward.create": ("refused", "rate-limited"), "inward.phone": ("did-not-ring",)}
 
 
@@ -98,7 +95,6 @@ SYMPTOMS: Where = {
     "outward.webhook": ("none", "refused"),
     "inward.webhook": ("none",),
     "outward.caller": ("differs",),
-    "call.ended": ENDED_BADLY,
     **TALK,
     "call.cause": ENDED_BADLY,
 }

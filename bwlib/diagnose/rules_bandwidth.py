@@ -10,11 +10,12 @@ from bwlib.diagnose.row import (
     NB20,
     OUT,
     OUT_REFUSED,
-    TALK,
+    OUT_TALK,
+    OUT_TURNED_AWAY,
     UNANSWERED,
     Where,
     read,
-)  # fmt: skip
+)
 
 _ANY = "account.*"
 
@@ -107,7 +108,7 @@ APPLICATION = (
         "callback-user", "The application's callback user is not the one in the site file",
         {"application.callback_user": ("differs",)},
         "type the site's callback user and password on the application's page", "urls",
-        {"outward.trunk": (ladder.REFUSED_AFTER, *UNANSWERED), "outward.webhook": ("none", "refused"), **TALK},
+        {"outward.trunk": (ladder.REFUSED_AFTER, *UNANSWERED), "outward.webhook": ("none", "refused"), **OUT_TALK},
         "application",
     ),
 )
@@ -132,8 +133,8 @@ _CALLBACK = {
                     "set user and password in the application and in the site file to those that the server expects"),
 }  # fmt: skip
 _AFTER_CALLBACK: Where = {
-    "outward.trunk": (ladder.REFUSED_AFTER, *UNANSWERED), "outward.webhook": ("none",), **TALK,
-    "call.cause": CALLBACK_FAILED,
+    "outward.trunk": (ladder.REFUSED_AFTER, ladder.REFUSED_SOMEWHERE, *UNANSWERED),
+    "outward.webhook": ("none",), "inward.webhook": ("none",), "call.cause": CALLBACK_FAILED, **OUT_TALK,
 }  # fmt: skip
 
 CALLBACK = (
@@ -174,7 +175,7 @@ REALM = (
     ),
     read(
         "no-credential", "The realm has no SIP credential with the site's user name",
-        {"credential": ("absent",)}, "add it: " + NB20, "no callbacks", OUT, "sip_credential",
+        {"credential": ("absent",)}, "add it: " + NB20, "no callbacks", OUT_TURNED_AWAY, "sip_credential",
     ),
     read(
         "credential-case", "The credential's user name differs from the site file's in upper and lower case",

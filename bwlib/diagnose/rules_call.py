@@ -25,7 +25,7 @@ NETWORK = (
     ),
     seen(
         "realm-silent", "The realm does not answer from here: its SIP edge is down, or a firewall is in the way",
-        {"outward.trunk": NOT_SENT, "direct.challenge": ("silent",)},
+        {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED), "direct.challenge": ("silent",)},
         "allow UDP to the realm's address and port, and back; check address and port against its SRV record",
         "firewall",
     ),
@@ -55,7 +55,7 @@ NETWORK = (
     ),
     fits(
         "credentials-refused", "The realm refuses the credentials",
-        {"outward.trunk": (ladder.REFUSED_AFTER,), "direct.call": ("not-answered", "not-placed", "unknown")},
+        {"outward.trunk": REFUSED_AFTER, "direct.call": NOT_ANSWERED},
         "check the user name on the dashboard; set a new password there and on the trunk if it may be wrong",
         "no callbacks",
         "set a new password at both ends: if the answer stays the same, the password is not the cause",
@@ -63,13 +63,13 @@ NETWORK = (
     fits(
         "policy-refused",
         "The realm accepts the credentials and refuses the call: caller id, dialled number, or account policy",
-        {"outward.trunk": (ladder.REFUSED_AFTER,), "direct.call": ("not-answered", "not-placed", "unknown")},
+        {"outward.trunk": REFUSED_AFTER, "direct.call": NOT_ANSWERED},
         "send a number of the account in +E.164 as From; ask Bandwidth support, naming the Call-ID", "caller id",
         "call with another number of the account as From: if that is accepted, the caller id is the cause",
     ),
     fits(
         "realm-not-known-there", "The SIP edge does not know this realm (yet)",
-        {"outward.trunk": (ladder.REFUSED_BEFORE,)},
+        {"outward.trunk": (ladder.REFUSED_BEFORE, ladder.REFUSED_SOMEWHERE), "direct.call": NOT_ANSWERED},
         "wait some minutes after the realm was made; check the trunk's server name", "no callbacks",
         "look at the INVITE without credentials from here (direct.challenge): challenged means that it is known",
     ),

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from bwlib.diagnose.row import IN, NB30, NOT_HEARD, OUT, OUT_NOT_SENT, OUT_REFUSED, PHONE, REFUSED, TALK, read
+from bwlib.diagnose.row import (
+    IN,
+    IN_TURNED_AWAY,
+    NB30,
+    NOT_HEARD,
+    OUT,
+    OUT_NOT_SENT,
+    OUT_REFUSED,
+    OUT_TURNED_AWAY,
+    PHONE,
+    REFUSED,
+    TALK,
+    read,
+)
 
 TRUNK = (
     read(
@@ -58,8 +71,7 @@ TRUNK = (
     read(
         "pinned-realm", "The trunk's authentication answers another realm's challenge only (realm= is set)",
         {"trunk.auth_realm": ("differs",)}, "remove realm= from the authentication, or set it to the realm's FQDN",
-        "no callbacks", OUT,
-        "trunk",
+        "no callbacks", OUT_TURNED_AWAY, "trunk",
     ),
     read(
         "wrong-username", "The trunk's user name is not the credential's", {"trunk.username": ("differs",)},

@@ -123,10 +123,10 @@ def of_pbx(scene: Scene, events: Iterable[Mapping[str, str]]) -> list[Fact]:
     facts = [Fact("outward.left", "yes" if begun else "no", says, "PBX")]
     dialled = {one["DestChannel"] for one in begun}
     for ended in (one for one in told if one.get("Event") == "Hangup" and one.get("Channel", "").startswith(trunk)):
-        way = "outward" if ended["Channel"] in dialled else "inward"
+        name = "outward.hangup" if ended["Channel"] in dialled else "inward.hangup"
         cause, tech = ended.get("Cause", ""), ended.get("TechCause", "")
         words = f"cause {cause} {ended.get('Cause-txt', '')}".strip() + (f", SIP {tech}" if tech else "")
-        facts.append(Fact(f"{way}.hangup", tech or cause, f"the PBX on its trunk leg: {words}", "PBX"))
+        facts.append(Fact(name, tech or cause, f"the PBX on its trunk leg: {words}", "PBX"))
     refused = [event for event in told if event.get("Event") in ("ChallengeResponseFailed", "InvalidAccountID")]
     if refused:
         one = refused[-1]

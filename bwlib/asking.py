@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # What only shows something proves nothing: its card has no badge.
-_SHOWN = ("answers", "overview")
+_SHOWN = ("answers", "overview", "diagnose")
 # What is about the run as it is: a sealed one is not gone on from.
 _OF_THIS_RUN = ("seal", "overview", "export")
 # A step's status -> the word in its card's badge.
@@ -52,6 +52,11 @@ def ask(run: Run, step: str, do: Callable[[], T], *, waits: bool = True) -> T | 
         return made
     with card.as_cell(lambda: badge(run, step)):
         return do()
+
+
+def offer(run: Run, step: str, do: Callable[[], object]) -> None:
+    """The step's card, which does nothing until a button is pressed."""
+    card_of(run, step, do).show()
 
 
 def card_of(run: Run, step: str, do: Callable[[], object]) -> StepCard:

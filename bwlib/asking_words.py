@@ -27,6 +27,7 @@ VERBS: dict[str, Verb] = {
     "Write the files": "apply",
     "Save": "apply",
     "Draw it again": "verify",
+    "Look again": "verify",
 }
 TIPS = {
     "Plan": "Look, and list what would change. Sends nothing that writes",
@@ -40,6 +41,7 @@ TIPS = {
     "Undo all of it": "Remove, newest first, what this site's records say we created",
     "Save": "Check these answers and write them into the site file",
     "Draw it again": "Read the site's records again",
+    "Look again": "Look at Bandwidth, the PBX and the way between them; on the sandbox also by test calls",
     "Write the files": "Write site.toml and sites.csv for other sites into the folder export",
 }
 _STEP = ("Plan", "Apply", "Verify", "Undo")
@@ -142,6 +144,7 @@ CARDS: dict[str, Asked] = {
         ("Plan", "Place the call"),
         entries=(Entry("test.digit", "Digit to press", "One of 0 to 9, * and #; it must come back in a webhook"),),
     ),
+    "diagnose": Asked("What keeps calls from working", ("Look again",)),
     "capture": Asked("Pictures of the pages", ("Take the picture",)),
     "seal": Asked("The record", ("Seal the record",)),
     "undo": Asked("Undo", ("Plan", "Undo all of it")),

@@ -36,7 +36,7 @@ PLAYERS = {"phone_heard": "What the phone heard: the application's voice", "phon
 
 def from_extension(run: Run) -> CallProof | None:
     """A call from the extension reaches the application's webhooks and is heard."""
-    reason = _cannot_observe(run)
+    reason = cannot_observe(run)
     if reason:
         run.note("call_from_extension", Outcome("skipped", FROM_EXTENSION, None, note=reason))
         return None
@@ -59,28 +59,15 @@ def from_extension(run: Run) -> CallProof | None:
 
 def to_extension(run: Run) -> CallProof | None:
     """A programmatic call to sip:extension@pbx rings the extension and is heard."""
-    reason = _cannot_observe(run) or _cannot_be_called(run)
+    reason = cannot_observe(run) or cannot_be_called(run)
     if reason:
         run.note("call_to_extension", Outcome("skipped", TO_EXTENSION, None, note=reason))
         return None
-    name = run.settings.application.name
 
     def place(phone: Phone) -> CallProof:
-        from bwlib.steps.application import find_application
-
         assert run.on.readback is not None
         assert run.on.ears is not None
-        application = find_application(run.on.client, name)
-        host, port = run.on.called_at or _registrar(run)
-        request = CallRequest(
-            to=f"sip:{run.settings.pbx.extension}@{host}:{port}",
-            from_number=run.on.number,
-            application_id=application.id if application else "",
-            answer_url=run.on.answer_url,
-            disconnect_url=run.on.disconnect_url,
-            callback_user=run.on.application.callback_user,
-            callback_password=run.on.application.callback_password,
-        )
+        request = request_to_extension(run)
         return call_to_extension(
             phone,
             run.on.client,
@@ -94,15 +81,38 @@ def to_extension(run: Run) -> CallProof | None:
     return _call(run, "call_to_extension", TO_EXTENSION, place)
 
 
+def request_to_extension(run: Run) -> CallRequest:
+    """The body of `POST /calls` that rings the site's extension at the PBX."""
+    from bwlib.steps.application import find_application
+
+    application = find_application(run.on.client, run.settings.application.name)
+    host, port = run.on.called_at or registrar(run)
+    return CallRequest(
+        to=f"sip:{run.settings.pbx.extension}@{host}:{port}",
+        from_number=run.on.number,
+        application_id=application.id if application else "",
+        answer_url=run.on.answer_url,
+        disconnect_url=run.on.disconnect_url,
+        callback_user=run.on.application.callback_user,
+        callback_password=run.on.application.callback_password,
+    )
+
+
 def _call(run: Run, name: str, title: str, place: Callable[[Phone], CallProof]) -> CallProof | None:
     proofs: list[CallProof] = []
 
     def apply() -> Outcome[dict[str, str]]:
-        with _one_call_at_a_time(run.on.call_lock):
-            return call()
+        started = time.time()
+        try:
+            with one_call_at_a_time(run.on.call_lock):
+                return call()
+        except SettingsError:
+            raise
+        except BwlibError as error:  # the next call may go on: whoever looks for the cause places calls too
+            raise _with_cause(run, error, started) from error
 
     def call() -> Outcome[dict[str, str]]:
-        address, table, started = _registrar(run), run.settings.pbx, time.time()
+        address, table = registrar(run), run.settings.pbx
         if run.on.target == "sandbox" and not is_loopback(address[0]):
             return Outcome("skipped", title, None, note=f"{OUT_OF_REACH}, and the PBX is at {address[0]}")
         mark = run.on.readback.last_id() if run.on.readback else 0
@@ -112,8 +122,6 @@ def _call(run: Run, name: str, title: str, place: Callable[[Phone], CallProof]) 
                 with watched(view):
                     phone.register()
                     proof = place(phone)
-            except BwlibError as error:
-                raise _with_cause(run, error, started) from error
             finally:  # also of a call that failed: there it is the evidence
                 _keep(run, name, title, view.end(), view.lanes())
         _keep_audio(run, name, proof)
@@ -129,7 +137,7 @@ def _call(run: Run, name: str, title: str, place: Callable[[Phone], CallProof]) 
     return proofs[0]
 
 
-def _registrar(run: Run) -> tuple[str, int]:
+def registrar(run: Run) -> tuple[str, int]:
     """The PBX's SIP address, as the phone needs it: an IPv4 address and a port. Raises SettingsError."""
     address = run.on.registrar
     if address is None:
@@ -146,7 +154,7 @@ def _registrar(run: Run) -> tuple[str, int]:
 
 
 @contextmanager
-def _one_call_at_a_time(path: Path) -> Iterator[None]:
+def one_call_at_a_time(path: Path) -> Iterator[None]:
     """Two calls at once on one account share number, prompt and digit: one could pass on the other's evidence."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock:
         try:
@@ -180,7 +188,7 @@ def _script(run: Run) -> CallScript:
     return CallScript(test.digit, voice_pcm(), test.heard_threshold, test.answer_timeout_s)
 
 
-def _cannot_observe(run: Run) -> str:
+def cannot_observe(run: Run) -> str:
     if run.settings.test.phone == "person":
         return "phone is a person: a person's word is a statement, and an unattended run has none"
     if run.on.readback is None or run.on.ears is None:
@@ -191,7 +199,7 @@ def _cannot_observe(run: Run) -> str:
     return ""
 
 
-def _cannot_be_called(run: Run) -> str:
+def cannot_be_called(run: Run) -> str:
     if not run.on.bandwidth_ips:
         return "pbx.bandwidth_ips is empty: the PBX admits nobody, so a programmatic call cannot ring the extension"
     if run.on.target == "live":
@@ -232,17 +240,20 @@ def _wav(pcm: Any) -> bytes:
 
 
 def _with_cause(run: Run, error: BwlibError, started: float) -> BwlibError:
-    """The same error, with what the trunk's SIP messages say about the cause, where they can be seen."""
-    from bwlib.trunk_cause import likely_cause
+    """The same error, with its cause where one was found, and then with what mends that."""
+    from bwlib.diagnosing import cause_of_failed_call
 
     gone = run.on.why_gone()
     if gone:
         return type(error)(
             error.attempted, f"{gone} ({error.came_back})", "run this cell again: it starts what it needs"
         )
-    if run.on.sip_events is None:
+    if not run.names_causes:
         return error
-    cause = likely_cause(run.on.sip_events(started), run.settings.pbx.trunk)
-    if not cause:
-        return error
-    return type(error)(error.attempted, f"{error.came_back}. {cause.cause}", cause.fix or error.do_next)
+    show.show_progress("looking for the cause")
+    cause = cause_of_failed_call(run, started)
+    if cause is None:
+        do_next = f"{error.do_next}; notebook 50_troubleshoot looks further"
+        return type(error)(error.attempted, error.came_back, do_next)
+    because = f" ({'; '.join(cause.evidence)})" if cause.evidence else ""
+    return type(error)(error.attempted, f"{error.came_back}. {cause.cause}{because}", cause.fix or error.do_next)

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from bwlib import cli_record, cli_run, cli_sandbox, cli_sheet, cli_sites, cli_train, cli_verify
+from bwlib import cli_diagnose, cli_record, cli_run, cli_sandbox, cli_sheet, cli_sites, cli_train, cli_verify
 from bwlib.cli_output import AsJson, AsJsonLines, Parameters, SiteFiles, talk
 from bwlib.cli_run import pairs, run_notebooks
 from bwlib.errors import BwlibError, SettingsError
@@ -197,6 +197,7 @@ def readback(context: typer.Context) -> None:
 app.command()(cli_verify.verify)
 app.command()(cli_sheet.sheet)
 app.command()(cli_sites.sites)
+app.command()(cli_diagnose.diagnose)
 app.command()(cli_record.undo)
 app.command()(cli_record.drift)
 app.command()(cli_record.runs)

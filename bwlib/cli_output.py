@@ -19,3 +19,8 @@ Parameters = Annotated[
 
 def talk(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def plain(text: str) -> str:
+    """On one line, control characters as escapes: what others wrote at Bandwidth or the PBX colours no terminal."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

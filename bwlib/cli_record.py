@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bwlib.cli_output import AsJson, AsJsonLines, SiteFile, talk
+from bwlib.cli_output import AsJson, AsJsonLines, SiteFile, plain, talk
 from bwlib.cli_run import run_notebooks
 from bwlib.errors import SettingsError
 
@@ -138,9 +138,9 @@ def _print_fact(line: Mapping[str, Any]) -> None:
 
     sign = {"passed": "✔", "failed": "✘"}.get(line["status"], "–")
     reason = f" ({line['note']})" if line["note"] else ""
-    print(_plain(f"{sign} {line['title']}: {line['action']}{reason}"), flush=True)
+    print(plain(f"{sign} {line['title']}: {line['action']}{reason}"), flush=True)
     for row in line["differences"]:
-        print(_plain(f"    {in_words(row)}"), flush=True)
+        print(plain(f"    {in_words(row)}"), flush=True)
 
 
 def _print_table(table: pandas.DataFrame, as_json: bool, when_empty: str) -> None:
@@ -160,9 +160,4 @@ def _cell(value: object) -> str:
     """What stands in a table for people."""
     if value is None or value != value:  # a number that is missing is NaN
         return ""
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else _plain(str(value))
-
-
-def _plain(text: str) -> str:
-    """On one line, control characters as escapes: what others wrote at Bandwidth or the PBX colours no terminal."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else plain(str(value))

@@ -7,8 +7,7 @@ unknown, never gone. What comes of it is a small record of its own, which cites 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,13 +18,13 @@ from bwlib.bandwidth.wire import hash1
 from bwlib.errors import BwlibError, NotAsExpected, RecordError, SettingsError
 from bwlib.guide import Run
 from bwlib.look import KINDS, NAMED_BY, NOT_SET, changes, look, named
+from bwlib.looking import failure_sealed, seal_look
 from bwlib.models import Difference, SipCredential, Trunk
 from bwlib.record.cited import citation, is_sealed, refuse_tampered
-from bwlib.record.closing import close_without_report
 from bwlib.record.journal import read_lines
 from bwlib.record.redact import Redactor
-from bwlib.record.run_record import RunRecord, hold, start_run
-from bwlib.run import learn_secrets, operator, run_on
+from bwlib.record.run_record import hold, start_run
+from bwlib.run import operator, run_on
 from bwlib.settings import Settings
 from bwlib.steps.pbx import check_no_registration
 from bwlib.wanted import learn_ha1
@@ -103,11 +102,11 @@ def check_record(folder: Path, settings: Settings, tell: Tell) -> Checked:
     about = {"target": settings.target, "operator": operator(), "command": "drift", "cites": citation(folder)}
     record = start_run(settings.runs_dir, Redactor(), site=settings.name, site_file=str(settings.path), **about)
     with hold(record):
-        with _failure_sealed(record, settings, about):
+        with failure_sealed(record, settings, about, "drift"):
             run = run_on(settings, record, notebook="drift", mode="plan")
             _refuse_elsewhere(run, folder, facts)
             seen = look_again(run, facts, tell)
-        return Checked(record.folder, tuple(seen), _seal(record, settings, about))
+        return Checked(record.folder, tuple(seen), seal_look(record, settings, about))
 
 
 def facts_of(folder: Path) -> dict[str, dict[str, Any]]:
@@ -300,34 +299,6 @@ def _elsewhere(folder: Path, came_back: str) -> SettingsError:
 
 
 # ---------------------------------------------------------------- its own record
-
-
-@contextmanager
-def _failure_sealed(record: RunRecord, settings: Settings, about: Mapping[str, Any]) -> Iterator[None]:
-    """A look that cannot go on is written down and sealed like any other."""
-    try:
-        yield
-    except BaseException as error:
-        known = isinstance(error, BwlibError)
-        said = (
-            {name: getattr(error, name) for name in ("attempted", "came_back", "do_next", "exit_code")} if known else {}
-        )
-        record.journal.append(
-            "step", step="drift", notebook="drift", status="failed", error=type(error).__name__,
-            **{"came_back": "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__, **said},
-        )  # fmt: skip
-        _seal(record, settings, about)
-        raise
-
-
-def _seal(record: RunRecord, settings: Settings, about: Mapping[str, Any]) -> str:
-    """Seal the record; "" or why it stays open: one that may hold a secret is not sealed."""
-    try:
-        learn_secrets(settings, record)
-        close_without_report(record, **about)
-    except BwlibError as error:
-        return error.came_back
-    return ""
 
 
 def still_open(folder: Path) -> str:

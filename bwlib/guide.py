@@ -25,6 +25,7 @@ from bwlib.surroundings import Surroundings
 from bwlib.widgets import show
 
 if TYPE_CHECKING:
+    from bwlib.diagnosing import Diagnosis
     from bwlib.steps.calls import CallProof
     from bwlib.steps.compare import Witness
 
@@ -80,6 +81,7 @@ class Run:
         self._reopen = reopen
         self._answers: dict[str, Any] = {}  # given in a form, not in the site file
         self._saved: frozenset[str] = frozenset()  # entries that a form has written into the site file
+        self.names_causes = True  # a test call that fails says why; a lab's call does not
         self.undo_planned = False  # this run has listed what an undo would remove
         self.made: dict[str, Any] = {}  # by step, what it found or made in this kernel
         self.status: dict[str, str] = {}  # by step, how it ended last in this kernel
@@ -207,6 +209,36 @@ class Run:
         from bwlib import calling
 
         return ask(self, "call_to_extension", lambda: calling.to_extension(self))
+
+    # ------------------------------------------------------------ troubleshooting
+
+    def diagnose(self, *, place_call: bool = False, after_call: str | None = None) -> Diagnosis | None:
+        """Find out what keeps calls from working: look at everything, change nothing, name the cause.
+
+        On the sandbox short test calls are placed; on a live account only with place_call, as they may be billed.
+        after_call: Bandwidth's id, or the Call-ID, of a call to explain; then none is placed.
+        """
+        from bwlib import diagnosing
+
+        def look() -> Diagnosis:
+            found = diagnosing.diagnose(self, place_call=place_call, after_call=after_call or "")
+            self.made["diagnose"] = found
+            found.show()
+            return found
+
+        return ask(self, "diagnose", look)
+
+    def causes(self, about: str) -> None:
+        """What the diagnosis found about one bullet of the guide: no callbacks, caller id, urls, firewall."""
+        from bwlib.diagnosing import show_causes
+
+        show_causes(self, about)
+
+    def mend(self) -> None:
+        """For each cause that Apply can mend, the card of its step; unattended, what there is to do."""
+        from bwlib.diagnosing import show_mending
+
+        show_mending(self)
 
     # ------------------------------------------------------------ pictures
 

@@ -39,7 +39,7 @@ from bwlib.sip.media import Media, SdpError
 from bwlib.sip.message import Response
 from bwlib.sip.uri import SipUri
 
-__all__ = ["Phone", "PhoneCall", "Waiting"]
+__all__ = ["Phone", "PhoneCall", "Waiting", "host_towards"]
 
 LOOPBACK_HOST = "127.0.0.3"  # apart from the PBX and the edge, so that a ladder can be read
 _NUMBER = re.compile(r"[0-9A-Za-z+*#._-]{1,64}")
@@ -88,7 +88,7 @@ class Phone:
         self, registrar: tuple[str, int], number: str, secret: SecretStr, *, host: str | None = None, port: int = 0
     ) -> None:
         self.registrar, self.number = registrar, _checked(number)
-        self.host = host or _host_towards(registrar)
+        self.host = host or host_towards(registrar)
         self.events: list[SipEvent] = []
         self._credentials = Credentials(number, secret)
         self._port = port
@@ -344,7 +344,7 @@ def _status(response: Response | None) -> str:
     return "no answer" if response is None else f"{response.status} {response.reason}"
 
 
-def _host_towards(registrar: tuple[str, int]) -> str:
+def host_towards(registrar: tuple[str, int]) -> str:
     """Our address as the PBX sees it. No packet is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,17 +99,22 @@ def named_application(settings: Settings, secret: Callable[[str], SecretStr]) ->
 
 
 class Recorder:
-    """Writes each HTTP exchange into the record, and remembers its id for the step that caused it. Thread-safe."""
+    """Writes each HTTP exchange into the record, and remembers its id for the step that caused it. Thread-safe.
+
+    latest: the last exchanges themselves, credentials masked.
+    """
 
     def __init__(self, record: RunRecord) -> None:
         self._record = record
         self._lock = threading.Lock()
         self.ids: list[str] = []
+        self.latest: deque[Exchange] = deque(maxlen=50)
 
     def __call__(self, exchange: Exchange) -> None:
         with self._lock:
             self._record.append_exchange(exchange)
             self.ids.append(exchange.id)
+            self.latest.append(exchange)
 
 
 def once(make: Callable[[], Pbx]) -> Callable[[], Pbx]:

@@ -69,6 +69,16 @@ def test_what_is_there_is_read_and_what_is_not_is_left_out(files: Files) -> None
     assert files.read("more/*.conf") == {"more/a.conf": b"[a]\n", "more/b.conf": b"[b]\n"}
 
 
+def test_only_the_end_of_a_log_is_read(files: Files, directory: Path) -> None:
+    (directory / "messages").write_bytes(bytes(range(256)) * 40)
+    assert files.tail(str(directory / "messages"), 300) == (bytes(range(256)) * 2)[-300:]
+    assert files.tail("messages", 1_000_000) == bytes(range(256)) * 40
+    for name in ("absent", "more"):
+        with pytest.raises(PbxRefused):
+            files.tail(name, 10)
+    assert files.read("extensions.conf") == {"extensions.conf": b"[office]\n"}  # the session goes on
+
+
 def test_sections_of_included_files_count_and_ours_do_not(files: Files) -> None:
     own = OwnFiles(files)
     own.write("pjsip.conf", BLOCKS)

@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from bwlib.runner.run_site import GUIDE_NOTEBOOKS, UNDO_NOTEBOOK, parameters_of
+from bwlib.runner.run_site import GUIDE_NOTEBOOKS, TROUBLESHOOTING, UNDO_NOTEBOOK, parameters_of
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -32,7 +32,7 @@ def notebook(request: pytest.FixtureRequest) -> nbformat.NotebookNode:
 
 
 def test_the_guide_has_all_its_notebooks() -> None:
-    assert [path.stem for path in NOTEBOOKS] == [*GUIDE_NOTEBOOKS, UNDO_NOTEBOOK]
+    assert [path.stem for path in NOTEBOOKS] == [*GUIDE_NOTEBOOKS, TROUBLESHOOTING, UNDO_NOTEBOOK]
 
 
 def test_a_notebook_is_valid_and_short(notebook: nbformat.NotebookNode) -> None:

@@ -89,6 +89,30 @@ def test_silence_is_no_sip_answer_at_all(world, app, phone):
     phone.dial(NUMBER).wait_ended()
 
 
+def test_silence_towards_one_address_leaves_the_others_alone(world, app, phone):
+    answered_by(world, f"{app.url}/initiate")
+    host, port = phone.address
+    with (
+        Phone(world.sandbox.edge, "pbx", SecretStr("not asked for"), host="127.0.0.1") as other,
+        world.sandbox.fault("sip-silence", match={"source": f"{host}:{port}"}) as fault,
+    ):
+        with pytest.raises(NotAsExpected, match="no SIP answer at all"):
+            phone.dial(NUMBER, timeout_s=1)
+        other.dial(NUMBER).wait_ended()
+        acted = [one for one in world.sandbox.faults() if one["id"] == fault["id"]]
+        assert acted[0]["last"].endswith(f"source {host}:{port}")
+
+
+def test_another_status_for_one_address_only(world, app, phone):
+    answered_by(world, f"{app.url}/initiate")
+    with world.sandbox.fault("sip-reject", value="486", match={"source": f"{phone.address[0]}:*"}):
+        with pytest.raises(NotAsExpected, match="486"):
+            phone.dial(NUMBER)
+        assert world.sandbox.faults()[0]["acted"] == 1
+    with world.sandbox.fault("sip-reject", value="486", match={"source": "192.0.2.1:*"}):
+        phone.dial(NUMBER).wait_ended()
+
+
 def test_a_late_answer_is_100_and_then_nothing_for_too_long(world, app, phone):
     answered_by(world, f"{app.url}/initiate")
     with (

@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -97,6 +98,43 @@ def test_a_revoked_credential_gets_no_token_and_its_tokens_are_refused_as_the_sw
     assert get(world, "/realms", headers=headers).status_code == 401
     world.sandbox.set_switch("tokens_of_revoked", "accepted")
     assert get(world, "/realms", headers=headers).status_code == 200
+
+
+# -------------------------------------------------------------------- the service's clock
+
+
+def ahead_s(answer: httpx.Response) -> float:
+    return (parsedate_to_datetime(answer.headers["Date"]) - datetime.now(UTC)).total_seconds()
+
+
+def test_every_answer_says_the_services_time_once(world):
+    headers = bearer(world)
+    for answer in (token(world), token(world, auth=("nobody", "x")), get(world, "/realms", headers=headers),
+                   get(world, "/realms"), world.http.get(f"{world.sandbox.http_url}/nowhere")):  # fmt: skip
+        assert len(answer.headers.get_list("Date")) == 1
+        assert -60 < ahead_s(answer) < 60
+
+
+@pytest.mark.parametrize(("seconds", "status"), [("300", 200), ("301", 401)])
+def test_a_service_that_is_far_ahead_takes_every_token_for_an_old_one(world, seconds, status):
+    headers = bearer(world)
+    world.sandbox.set_switch("clock_ahead_s", seconds)
+    answers = [get(world, path, headers=headers) for path in APIS.values()]
+    voice = f"{world.sandbox.http_url}/v2/accounts/{world.sandbox.account_id}/voice-applications/x"
+    answers.append(world.http.patch(voice, headers=headers, json={}))
+    assert {answer.status_code == 401 for answer in answers} == {status == 401}
+    granted = token(world)
+    assert granted.status_code == 200
+    assert all(float(seconds) - 60 < ahead_s(answer) < float(seconds) + 60 for answer in (*answers, granted))
+
+
+def test_one_accounts_clock_is_not_anothers(world):
+    other = world.other_account("class")
+    other.sandbox.set_switch("clock_ahead_s", "600")
+    assert get(other, "/realms", headers=bearer(other)).status_code == 401
+    assert get(world, "/realms", headers=bearer(world)).status_code == 200
+    assert ahead_s(token(other)) > 500
+    assert ahead_s(token(world)) < 60
 
 
 # -------------------------------------------------------------------- roles and accounts

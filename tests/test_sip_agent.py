@@ -273,11 +273,11 @@ def test_a_header_of_the_caller_cannot_break_the_message(bad: tuple[str, str]) -
 def test_events_are_the_wire_and_faults_sit_in_between() -> None:
     async def main() -> None:
         events: list[SipEvent] = []
-        async with agent_and_peer(on_event=events.append, fault=lambda outgoing, data: None) as (agent, peer):
+        async with agent_and_peer(on_event=events.append, fault=lambda outgoing, data, far_end: None) as (agent, peer):
             peer.send(peer.message("OPTIONS"))
             assert await peer.quiet() == []
             assert [event.text.split()[0] for event in events] == ["OPTIONS"], "it arrived; nothing left"
-            agent.fault = lambda outgoing, data: data.replace(b"200 OK", b"403 No") if outgoing else data
+            agent.fault = lambda outgoing, data, far_end: data.replace(b"200 OK", b"403 No") if outgoing else data
             peer.send(peer.message("OPTIONS"))
             await peer.response(403)
             assert events[-1].text.startswith("SIP/2.0 403 No")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,14 +27,30 @@ from bwlib.models import Exchange
 PROBE_CALL_ID = "c-00000000-0000-0000-0000-probe"
 
 
+# What a real call would stumble over.
+CallbackFaultKind = Literal["dead", "certificate", "slow", "unasked", "no-challenge", "credentials", "status", "bxml"]
+
+
+class CallbackFault(NotAsExpected):
+    """A callback URL that a real call would stumble over. kind: one word for what is wrong."""
+
+    def __init__(self, kind: CallbackFaultKind, attempted: str, came_back: str, do_next: str) -> None:
+        super().__init__(attempted, came_back, do_next)
+        self.kind = kind
+
+
 @dataclass(frozen=True)
 class CallbackAnswer:
-    """What a callback URL answered: status, whether it challenged first, and the names of the BXML verbs."""
+    """What a callback URL answered: status, whether it challenged first, and the names of the BXML verbs.
+
+    elapsed_s: how long it took over both requests, in seconds.
+    """
 
     url: str
     status: int
     challenged: bool
     verbs: tuple[str, ...]
+    elapsed_s: float = 0.0
 
 
 class _Credentials(httpx.Auth):
@@ -60,10 +77,10 @@ def check_callback(
 ) -> CallbackAnswer:
     """Post one `initiate`-like event and read the answer as BXML.
 
-    Raises: NotAsExpected naming what a real call would stumble over: nobody listens, wrong status, no or a wrong
+    Raises: CallbackFault naming what a real call would stumble over: nobody listens, wrong status, no or a wrong
     challenge, credentials refused, not BXML.
     """
-    auth = _Credentials()
+    auth, began = _Credentials(), time.monotonic()
     http = Http(auth, user_agent="BandwidthAPI/2.0 (bw-runbook check)", on_exchange=on_exchange, verify=verify)
     try:
         reply = _post(http, url, number, dial)
@@ -72,7 +89,7 @@ def check_callback(
             _must_challenge(url, reply)
             auth.header = "Basic " + base64.b64encode(f"{user}:{password.get_secret_value()}".encode()).decode()
             reply = _post(http, url, number, dial)
-        return _read(url, reply, challenged)
+        return _read(url, reply, challenged, round(time.monotonic() - began, 3))
     finally:
         http.close()
 
@@ -96,22 +113,33 @@ def _post(http: Http, url: str, number: str, dial: str) -> Reply:
             body=json.dumps(event).encode(),
         )
     except Unavailable as error:
-        raise NotAsExpected(
+        raise CallbackFault(
+            _kind_of(error),
             f"ask the callback URL {url}",
             error.came_back,
             "start the application that should listen there, and check that Bandwidth can reach it (firewall, TLS)",
         ) from error
 
 
+def _kind_of(error: Unavailable) -> CallbackFaultKind:
+    if any(word in error.came_back for word in ("CERTIFICATE", "SSL:", "TLS")):
+        return "certificate"
+    return "slow" if error.timed_out and error.may_have_arrived else "dead"
+
+
 def _must_challenge(url: str, reply: Reply) -> None:
+    if reply.status >= 400 and reply.status != 401:
+        raise _wrong_status(url, reply)
     if reply.status != 401:
-        raise NotAsExpected(
+        raise CallbackFault(
+            "unasked",
             f"see the callback URL {url} ask for credentials",
             f"it answered {reply.status} without asking",
             "make it require the credentials, or remove application.callback_user: now anyone may post to it",
         )
     if not reply.headers.get("www-authenticate", "").lower().startswith("basic"):
-        raise NotAsExpected(
+        raise CallbackFault(
+            "no-challenge",
             f"see the callback URL {url} ask for credentials",
             "its 401 has no WWW-Authenticate: Basic header",
             'add the header (WWW-Authenticate: Basic realm="..."): without it Bandwidth does not try again '
@@ -119,18 +147,27 @@ def _must_challenge(url: str, reply: Reply) -> None:
         )
 
 
-def _read(url: str, reply: Reply, challenged: bool) -> CallbackAnswer:
+def _read(url: str, reply: Reply, challenged: bool, elapsed_s: float) -> CallbackAnswer:
     if reply.status == 401:
-        raise NotAsExpected(
+        raise CallbackFault(
+            "credentials",
             f"ask the callback URL {url}",
             "401: it does not accept the callback credentials",
             "make application.callback_user and callback_password the ones the application expects",
         )
     if reply.status != 200:
-        raise NotAsExpected(
-            f"ask the callback URL {url}",
-            f"it answered {reply.status}, Bandwidth expects 200 with BXML",
-            "check the path of application.callback_url and the application's own log",
-        )
-    verbs = tuple(verb.name for verb in bxml.read(reply.body).verbs)
-    return CallbackAnswer(url, reply.status, challenged, verbs)
+        raise _wrong_status(url, reply)
+    try:
+        verbs = tuple(verb.name for verb in bxml.read(reply.body).verbs)
+    except NotAsExpected as error:
+        raise CallbackFault("bxml", error.attempted, error.came_back, error.do_next) from error
+    return CallbackAnswer(url, reply.status, challenged, verbs, elapsed_s)
+
+
+def _wrong_status(url: str, reply: Reply) -> CallbackFault:
+    return CallbackFault(
+        "status",
+        f"ask the callback URL {url}",
+        f"it answered {reply.status}, Bandwidth expects 200 with BXML",
+        "check the path of application.callback_url and the application's own log",
+    )

@@ -1,4 +1,4 @@
-"""The Asterisk Manager Interface: one short TCP connection, one action at a time, no events.
+"""The Asterisk Manager Interface: one short TCP connection, one action at a time, no events unless asked for.
 
 Actions and answers are lines of "Name: value" that end with an empty line
 (docs.asterisk.org/Configuration/Interfaces/Asterisk-Manager-Interface-AMI). Login is by MD5 challenge, so that the
@@ -11,7 +11,8 @@ import hashlib
 import itertools
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
@@ -125,6 +126,23 @@ class Ami:
             )
         return list(answer.output)
 
+    def messages(self) -> Iterator[Mapping[str, str]]:
+        """Whatever Asterisk sends from now on, until the connection ends or `hang_up` is called.
+
+        One reader only: no action may be waiting for its answer meanwhile.
+        """
+        self._socket.settimeout(None)
+        while True:
+            try:
+                yield _single(self._next())
+            except PbxUnreachable:
+                return
+
+    def hang_up(self) -> None:
+        """End the connection while another thread reads from it: that thread's reading ends."""
+        with suppress(OSError):  # it has ended already
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def _login(self) -> None:
         challenge = self.action("Challenge", AuthType="MD5").fields.get("Challenge", "")
         key = hashlib.md5((challenge + self._secret.get_secret_value()).encode(), usedforsecurity=False).hexdigest()
@@ -148,11 +166,13 @@ class Ami:
 
     def _next_of(self, action_id: str) -> list[tuple[str, str]]:
         """The next message that belongs to our action; events of others (FullyBooted at login) are passed over."""
-        while True:
-            text = self._read_until(b"\r\n\r\n").decode("utf-8", errors="replace")
-            pairs = [(key.strip(), value.strip(" ")) for key, _, value in map(_split, text.split("\r\n")) if key]
-            if ("ActionID", action_id) in pairs:
-                return pairs
+        while ("ActionID", action_id) not in (pairs := self._next()):
+            continue
+        return pairs
+
+    def _next(self) -> list[tuple[str, str]]:
+        text = self._read_until(b"\r\n\r\n").decode("utf-8", errors="replace")
+        return [(key.strip(), value.strip(" ")) for key, _, value in map(_split, text.split("\r\n")) if key]
 
     def _read_until(self, mark: bytes) -> bytes:
         while mark not in self._buffer:

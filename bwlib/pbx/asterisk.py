@@ -7,20 +7,24 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import fields
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import SecretStr
 
-from bwlib.errors import PbxRefused
+from bwlib.errors import PbxError, PbxRefused
 from bwlib.models import Extension, Finding, OutboundRoute, PbxInfo, Registration, Trunk
-from bwlib.pbx import Kind, Owner, asterisk_text, by_hand, checks
+from bwlib.pbx import Kind, Owner, asterisk_state, asterisk_text, by_hand, checks
 from bwlib.pbx.ami import Ami, Tunnel
+from bwlib.pbx.ami_events import AmiWatch
 from bwlib.pbx.asterisk_files import Files, LocalFiles, OwnFiles
+from bwlib.pbx.asterisk_log import read_log_since
 from bwlib.pbx.asterisk_read import (
     Step,
     extension_from,
     identifies_from,
     inbound_extension_from,
+    registrations_from,
     route_from,
     settings_from_ami,
     settings_from_text,
@@ -28,6 +32,7 @@ from bwlib.pbx.asterisk_read import (
     steps_from_text,
     trunk_from,
 )
+from bwlib.pbx.state import MediaCount, PbxState
 
 log = logging.getLogger(__name__)
 
@@ -203,10 +208,7 @@ class AsteriskPbx:
     def registrations(self) -> list[Registration]:
         """name, registrar and state of each outbound registration of this Asterisk."""
         with self._ami() as ami:
-            events = ami.action("PJSIPShowRegistrationsOutbound").events
-        found = [event for event in events if event.get("Event") == "OutboundRegistrationDetail"]
-        told = [tuple(event.get(key, "") for key in ("ObjectName", "ServerUri", "Status")) for event in found]
-        return [Registration.read(name, server, f"{name} {server} {status}") for name, server, status in told]
+            return registrations_from(ami.action("PJSIPShowRegistrationsOutbound").events)
 
     def findings(self, trunk: Trunk, route: OutboundRoute, extension: Extension) -> list[Finding]:
         """The trap of a trunk written by hand: many examples on the web register, and the guide's trunk does not."""
@@ -218,6 +220,38 @@ class AsteriskPbx:
             "then core reload on Asterisk's command line"
         )
         return [Finding("Registration is left on: the trunk registers at the realm", tuple(found), fix)]
+
+    # ---------------------------------------------------------------- evidence, read only
+
+    def state(self, trunk: str, extension: str, dialled: str, context: str = "") -> PbxState:
+        """What is running and bears on a call of this extension over this trunk; context "" for the extension's own.
+
+        What the manager user may not read is in `unknown`, never an error.
+        """
+        checks.check_name("trunk", trunk)
+        checks.check_name("extension", extension)
+        with self._ami() as ami:
+            return asterisk_state.read_state(ami, trunk, extension, dialled, context, self._local_folder())
+
+    def media(self) -> tuple[MediaCount, ...]:
+        """RTP of each channel, to be asked in the middle of a call."""
+        with self._ami() as ami:
+            return asterisk_state.read_media(ami)
+
+    def watch(self, settle_s: float = 1.0) -> AmiWatch:
+        """A context manager that collects the events of what happens in its block. Never an error; see `AmiWatch`."""
+        return AmiWatch(self._ami, settle_s)
+
+    def log_since(self, when: datetime) -> tuple[str, ...]:
+        """What Asterisk's log says since then (with a time zone), secrets masked; () when it cannot be read."""
+        try:
+            with self._ami() as ami:
+                return read_log_since(ami, self._directory, when)
+        except PbxError:
+            return ()
+
+    def _local_folder(self) -> Path | None:
+        return Path(self._directory.directory) if isinstance(self._directory, LocalFiles) else None
 
     def snapshot(self) -> dict[str, str]:
         """pjsip.conf, extensions.conf and our files of the same names; secrets masked."""

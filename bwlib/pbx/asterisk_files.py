@@ -57,6 +57,9 @@ class Files(Protocol):
     def read(self, *patterns: str) -> dict[str, bytes]:
         """Name -> content of each file that there is. The last part of a pattern may hold * ? and [...]."""
 
+    def tail(self, name: str, size: int) -> bytes:
+        """The last `size` bytes of a file: of a log, which may be huge."""
+
     def change(self, *changes: Change) -> None:
         """Make them so, each file at once, all of them or none. A missing folder is made, an emptied one goes."""
 
@@ -146,6 +149,14 @@ class LocalFiles:
                 except OSError as error:
                     raise self._refused("read", error) from error
         return found
+
+    def tail(self, name: str, size: int) -> bytes:
+        try:
+            with (self._dir / name).open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+                return file.read(size)
+        except OSError as error:
+            raise self._refused("read", error) from error
 
     def _matching(self, pattern: str) -> list[str]:
         where = Path(pattern)

@@ -1,8 +1,8 @@
 """Asterisk's configuration directory on another machine: a small shell script there, spoken to by its stdin.
 
-It needs a POSIX shell and base64, chown, flock, ln, mv, readlink, stat (coreutils and util-linux, or BusyBox). Contents
-go by stdin and stdout only, so they are on no command line, and in base64, so that any byte passes. A request that does
-not arrive whole changes nothing.
+It needs a POSIX shell and base64, chown, flock, ln, mv, readlink, stat, tail (coreutils and util-linux, or BusyBox).
+Contents go by stdin and stdout only, so they are on no command line, and in base64, so that any byte passes. A request
+that does not arrive whole changes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ANSWER_LIMIT_S = 30.0
 LOCK_TRIES = 30  # one a second
 
 # One request is a verb and its arguments, a line each; an answer ends with "ok", or with "no" and the reason.
-# read PATTERN... "" | stage PATH LIKE MODE CONTENT | settle | remove PATH | lock TRIES | unlock
+# read PATTERN... "" | tail SIZE PATH | stage PATH LIKE MODE CONTENT | settle | remove PATH | lock TRIES | unlock
 SCRIPT = r"""
 umask 077; LC_ALL=C; export LC_ALL; IFS=
 dir=$1; set --; why=; made=; parts=
@@ -83,6 +83,10 @@ while IFS= read -r verb; do
         else case $said in *'No such file or directory'|*'Not a directory') ;; *) why=$said ;; esac; fi
       done
     done; end ;;
+  tail)
+    line size; line path
+    if [ -f "$path" ] && [ -r "$path" ]; then tail -c "$size" -- "$path" | base64
+    else why="$path: there is no such file, or it cannot be read"; fi; end ;;
   stage)
     line path; line like; line mode; line content
     if [ -z "$why" ] && stage; then set -- "$@" "$part"; fi ;;
@@ -155,6 +159,9 @@ class SshFiles:
             else:
                 found[name].append(line)
         return {name: base64.b64decode("".join(lines)) for name, lines in found.items()}
+
+    def tail(self, name: str, size: int) -> bytes:
+        return base64.b64decode("".join(self._ask("read", f"tail\n{size}\n{self._path(name)}\n")))
 
     def change(self, *changes: Change) -> None:
         """Staged and put in place by one request, so that a connection that breaks leaves all or nothing."""

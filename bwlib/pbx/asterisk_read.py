@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
-from bwlib.models import Extension, OutboundRoute, Trunk
+from bwlib.models import Extension, OutboundRoute, Registration, Trunk
 from bwlib.pbx.asterisk_text import (
     INBOUND_CONTEXT,
     inbound_dialplan,
@@ -62,6 +62,13 @@ def settings_from_ami(events: Iterable[Mapping[str, str]]) -> Settings:
             values = {re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower(): value for key, value in event.items()}
             found.setdefault(kind, values)
     return found
+
+
+def registrations_from(events: Iterable[Mapping[str, str]]) -> list[Registration]:
+    """The PBX's own registrations elsewhere (action PJSIPShowRegistrationsOutbound)."""
+    found = [event for event in events if event.get("Event") == "OutboundRegistrationDetail"]
+    told = [tuple(event.get(key, "") for key in ("ObjectName", "ServerUri", "Status")) for event in found]
+    return [Registration.read(name, server, f"{name} {server} {status}") for name, server, status in told]
 
 
 def trunk_from(name: str, settings: Settings, inbound_extension: str | None, registration: bool) -> Trunk:

@@ -39,6 +39,7 @@ TITLES = {
     "ready": "Everything a call needs is in place",
     "call_from_extension": "Call from the extension to the application",
     "call_to_extension": "Programmatic call to the extension",
+    "diagnose": "Diagnosis",
 }
 CALLS = ("call_from_extension", "call_to_extension")
 

@@ -35,6 +35,7 @@ from bwlib.runner.engine import CELL_TIMEOUT_S, START_TIMEOUT_S, RecordingEngine
 log = logging.getLogger(__name__)
 
 GUIDE_NOTEBOOKS = ("00_start", "10_application", "20_sip_credentials", "30_pbx", "40_test_calls")
+TROUBLESHOOTING = "50_troubleshoot"
 UNDO_NOTEBOOK = "90_undo"
 
 Tell = Callable[[Mapping[str, Any]], None]

@@ -34,7 +34,7 @@ COMMON = Common(
     codes=(1000, 1001, 1019, 4022),
     switches=(
         *("basic_auth_ends", "basic_auth_ended_status", "api_credential", "tokens_of_revoked", "token_lifetime_s"),
-        *("token_accounts", "missing_role", "account_locked", "account_api_per_s"),
+        *("token_accounts", "missing_role", "account_locked", "account_api_per_s", "clock_ahead_s"),
     ),
 )
 _CREATE = (1003, 1015, 12150, 12800, 12801, 12802, 12803, 12806, 12812, 12961, 12962, 12963, 12974, 12977)

@@ -19,6 +19,7 @@ from bwlib.sandbox.dashboard import Dashboard
 from bwlib.sandbox.exchanges import ExchangeLog
 from bwlib.sandbox.fault_middleware import FaultInjection
 from bwlib.sandbox.oauth import token_endpoint
+from bwlib.sandbox.service_clock import ServiceClock
 from bwlib.sandbox.state import State
 from bwlib.sandbox.voice_api import voice_routes
 from bwlib.sandbox.voice_applications import voice_application_routes
@@ -37,7 +38,7 @@ def build_app(state: State, control: Control, on_activity: Callable[[], None]) -
         *Dashboard(control, _inside(state, on_activity)).routes(),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _refused, Exception: _broke})
-    return ExchangeLog(FaultInjection(app, control.faults), state, on_activity)
+    return ServiceClock(ExchangeLog(FaultInjection(app, control.faults), state, on_activity), state)
 
 
 def _inside(state: State, on_activity: Callable[[], None]) -> ASGIApp:

@@ -74,6 +74,7 @@ class Sandbox:
     control_token: SecretStr = field(repr=False)
     dashboard_user: str
     dashboard_password: SecretStr
+    broken_urls: Mapping[str, str] = field(default_factory=dict)  # kind -> a callback URL that misbehaves so
 
     @property
     def api_url(self) -> str:
@@ -106,6 +107,13 @@ class Sandbox:
         if self.readback_address is None:
             raise _not_there("find readback", "it did not come up", self.directory / "readback.log")
         return self.readback_address
+
+    def broken_url(self, kind: str) -> str:
+        """A callback URL on loopback that misbehaves so: dead, slow, 500, bad-bxml, 401, html or certificate."""
+        if kind not in self.broken_urls:
+            known = ", ".join(self.broken_urls)
+            raise SettingsError("find a callback URL that misbehaves", f"there is no {kind!r}", f"take one of {known}")
+        return self.broken_urls[kind]
 
     # ---------------------------------------------------------------- its life
 
@@ -378,6 +386,7 @@ def _from_state(directory: Path, state: Mapping[str, Any]) -> Sandbox:
         control_token=SecretStr(state["control_token"]),
         dashboard_user=state["dashboard"]["user"],
         dashboard_password=SecretStr(state["dashboard"]["password"]),
+        broken_urls=state.get("broken_urls", {}),
     )
 
 

@@ -32,7 +32,7 @@ _MAX_PATTERN = 200
 # What a fault's match may name, by where it acts.
 MATCH_KEYS: Mapping[str, tuple[str, ...]] = {
     "http": ("method", "path", "account"),
-    "sip": ("method", "call", "to", "from"),
+    "sip": ("method", "call", "to", "from", "source"),  # source: "host:port" of the far end, either way
     "media": ("call", "to", "from"),
     "webhook": ("event", "call", "url", "account"),
 }

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from bwlib.sandbox.endpoint import Endpoint
+from bwlib.sandbox.service_clock import date_header, makes_stale
 from bwlib.sandbox.state import State
 from bwlib.sandbox.switches import MANAGEMENT
 
@@ -66,7 +67,8 @@ def token_endpoint(state: State) -> Any:
             return JSONResponse({"error": "unsupported_grant_type", "error_description": text}, 400)
         lifetime_s = int(view.switch_s("token_lifetime_s"))
         access_token = mint(view, time.time() + lifetime_s)
-        return JSONResponse({"access_token": access_token, "token_type": "Bearer", "expires_in": lifetime_s})
+        granted = {"access_token": access_token, "token_type": "Bearer", "expires_in": lifetime_s}
+        return JSONResponse(granted, headers=date_header(view))
 
     return token
 
@@ -77,7 +79,14 @@ TOKEN_ENDPOINT = Endpoint(
     token_endpoint,
     (200, 400, 401),
     MANAGEMENT,
-    switches=("token_lifetime_s", "api_credential", "invalid_client_status", "missing_role", "token_accounts"),
+    switches=(
+        "token_lifetime_s",
+        "api_credential",
+        "invalid_client_status",
+        "missing_role",
+        "token_accounts",
+        "clock_ahead_s",
+    ),
 )
 
 
@@ -143,6 +152,8 @@ def _of_token(state: State, token: str) -> Caller:
         raise NotAdmitted(401, "The access token belongs to nobody")
     if owner.switch("api_credential") == "revoked" and owner.switch("tokens_of_revoked") == "refused":
         raise NotAdmitted(401, "The credential of this access token is revoked")
+    if makes_stale(owner):
+        raise NotAdmitted(401, "The access token has expired")
     return Caller(tuple(claims["accounts"]), tuple(claims["roles"]))
 
 

@@ -152,7 +152,7 @@ def _manager(port: int, user: str, secret: str) -> str:
         f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nport = {port}\nwebenabled = no\n"
         f"[{user}]\nsecret = {secret}\n"
         "deny = 0.0.0.0/0.0.0.0\npermit = 127.0.0.1/255.255.255.255\n"
-        "read = system,call,reporting\nwrite = system,command,config,reporting\n"
+        "read = system,call,reporting,security\nwrite = system,command,config,reporting\n"
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import uvicorn
 
 from bwlib.sandbox.app import build_app
+from bwlib.sandbox.broken_callback import BrokenCallbacks
 from bwlib.sandbox.control_api import Control
 from bwlib.sandbox.dashboard_sessions import login_of
 from bwlib.sandbox.dns import DnsResponder
@@ -71,6 +72,7 @@ class Running:
         self.edge = Edge(self.state, self.switchboard, self.activity.touch, edge_port, self.faults)
         self.switchboard.dialer = self.edge.dial
         self.dns = DnsResponder(self.state, lambda: self.edge.address)
+        self.broken = BrokenCallbacks(self.directory)
         token = secrets.token_urlsafe(32)
         self.control = Control(
             self.state, token, self.stopping.set, self.switchboard, self.edge, self.faults, readback=self.readback
@@ -83,6 +85,7 @@ class Running:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                date_header=False,  # the service's clock says it
                 proxy_headers=False,
                 timeout_graceful_shutdown=2,
             )
@@ -98,7 +101,7 @@ class Running:
             raise SystemExit(f"the SIP edge's port cannot be used: {error.strerror}") from error
         await self._start_dns()
         self.serving = asyncio.create_task(self.server.serve(sockets=[self.listener]))
-        await self.readback.wait_until_up()
+        await asyncio.gather(self.broken.start(ports_of_last_time(self.directory)), self.readback.wait_until_up())
         self._describe()
         self.keeping = asyncio.create_task(self.readback.keep(self._describe))
         self.activity.touch()  # idle minutes count from here, however slow the start was
@@ -138,6 +141,7 @@ class Running:
         if self.serving is not None:
             await self.serving
         self.dns.stop()
+        await self.broken.stop()
         await self.edge.stop()
         for child in children:
             child.stop()
@@ -151,6 +155,7 @@ class Running:
             self.sender.trust(Path(answered["ca_file"]))
         write_private(self.directory / "state.json", json.dumps(self._described()))
         ports = {"http": self.listener.getsockname()[1], "edge": self.edge.address[1], "readback": self.readback.port}
+        ports |= self.broken.ports
         if self.dns.address:
             ports["dns"] = self.dns.address[1]
         write_private(self.directory / "ports.json", json.dumps(ports))
@@ -170,6 +175,7 @@ class Running:
             "numbers": identity.numbers,
             "edge": self.edge.address,
             "dns": self.dns.address,
+            "broken_urls": self.broken.urls,
             "dashboard": asdict(login_of(self.directory)),
             "readback": readback and {**readback, **creds},
         }

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from bwlib.sandbox.faults import Facts, Fault, Faults
 from bwlib.sip.agent import IncomingCall
 from bwlib.sip.media import Media
-
-Hook = Callable[[bool, bytes], bytes | None]
+from bwlib.sip.transport import Address
+from bwlib.sip.transport import Fault as Hook
 
 _HEAD_BYTES = 4_000  # enough for the headers that name a call
 _CALL_ID = re.compile(r"^(?:call-id|i)[ \t]*:[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)
@@ -21,11 +20,11 @@ _FROM = re.compile(r"^(?:from|f)[ \t]*:[^\r\n]*?sips?:([^@>;\s]+)@", re.IGNORECA
 def datagram_fault(faults: Faults) -> Hook:
     """The hook for the edge's agent: sip-silence and sip-bye-lost."""
 
-    def hook(outgoing: bool, datagram: bytes) -> bytes | None:
+    def hook(outgoing: bool, datagram: bytes, far_end: Address) -> bytes | None:
         if not faults.on():
             return datagram
         head = datagram[:_HEAD_BYTES].decode("utf-8", "replace")
-        facts = _facts(head)
+        facts = _facts(head, far_end)
         call = str(facts["call"])
         if faults.claim("sip-silence", call, facts) is not None:
             return None
@@ -75,10 +74,11 @@ def _is_lost(faults: Faults, media: Media, facts: Facts, outgoing: bool, packet:
 def _claimed(faults: Faults, name: str, call: IncomingCall) -> Fault | None:
     headers = call.request.headers
     lines = [f"{key}: {headers.get(key)}" for key in ("Call-ID", "CSeq", "To", "From")]
-    return faults.claim(name, call.sip_call_id, _facts("\n".join(lines)))
+    return faults.claim(name, call.sip_call_id, _facts("\n".join(lines), call.source))
 
 
-def _facts(head: str) -> Facts:
+def _facts(head: str, far_end: Address) -> Facts:
     found = {"method": _CSEQ, "call": _CALL_ID, "to": _TO, "from": _FROM}
     matches = {key: pattern.search(head) for key, pattern in found.items()}
-    return {key: match.group(1) if match else "" for key, match in matches.items()}
+    facts = {key: match.group(1) if match else "" for key, match in matches.items()}
+    return {**facts, "source": f"{far_end[0]}:{far_end[1]}"}

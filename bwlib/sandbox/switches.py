@@ -45,6 +45,13 @@ SWITCHES: tuple[Switch, ...] = (
     Switch("basic_auth_ends", "2026-12-02", (DATE,), "the day (UTC) from which HTTP Basic is refused", MANAGEMENT),
     Switch("basic_auth_ended_status", "401", ("401", "403"), "HTTP Basic after that day", NOT_PUBLIC),
     Switch("token_lifetime_s", "3600", (SECONDS,), "expires_in of an access token; no number is public", MANAGEMENT),
+    Switch(
+        "clock_ahead_s",
+        "0",
+        (SECONDS,),
+        "how far the service's clock is ahead of this machine's: Date says it, and over 300 s every token is stale",
+        NOT_PUBLIC,
+    ),
     Switch("api_credential", "active", ("active", "revoked"), "whether the API Credential was revoked", MANAGEMENT),
     Switch(
         "tokens_of_revoked", "refused", ("refused", "accepted"), "tokens that a credential got before that", NOT_PUBLIC

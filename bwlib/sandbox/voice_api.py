@@ -199,7 +199,7 @@ COMMON = Common(
     VOICE_SPEC,
     switches=(
         *("basic_auth_ends", "basic_auth_ended_status", "api_credential", "tokens_of_revoked", "token_lifetime_s"),
-        *("token_accounts", "missing_role", "account_locked", "voice_api_per_s"),
+        *("token_accounts", "missing_role", "account_locked", "voice_api_per_s", "clock_ahead_s"),
     ),
 )
 _CALL = "/calls/{call_id}"

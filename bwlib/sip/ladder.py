@@ -39,6 +39,7 @@ COLOURS = {
     "answer": "#0b5d6b",
     "digits": "#8f1d5f",
 }
+FAILED_HERE = "✘ failed here:"
 LEGEND = "solid: request · dashed: answer · green: accepted · brown: asks for credentials · red: refused"
 
 
@@ -145,10 +146,13 @@ def _lane_name(address: str, names: Mapping[str, str]) -> str:
     return names.get(address) or names.get(address.rpartition(":")[0]) or address
 
 
-def sip_rows(events: Sequence[SipEvent], names: Mapping[str, str]) -> tuple[list[str], list[Row]]:
+def sip_rows(
+    events: Sequence[SipEvent], names: Mapping[str, str], failing: SipEvent | None = None
+) -> tuple[list[str], list[Row]]:
     """Lane labels (in the order of names, others as they appear) and the arrows, oldest first.
 
-    names maps "host:port" or "host" to a label, such as "Phone 101". Digest responses are masked.
+    names maps "host:port" or "host" to a label, such as "Phone 101". failing: the message at which the call failed,
+    which is marked. Digest responses are masked.
     """
     kept = _once(events)
     seen = [_lane_name(address, names) for event in kept for address in (event.source, event.target)]
@@ -168,16 +172,17 @@ def sip_rows(events: Sequence[SipEvent], names: Mapping[str, str]) -> tuple[list
             kind=_kind(status),
             is_answer=status > 0,
         )
-        rows.append(row if before[key] == 1 else replace(row, label=f"{row.label} (repeat {before[key] - 1})"))
+        row = row if before[key] == 1 else replace(row, label=f"{row.label} (repeat {before[key] - 1})")
+        rows.append(replace(row, label=f"{FAILED_HERE} {row.label}", kind="refusal") if event is failing else row)
     return lanes, rows
 
 
-def ladder_text(events: Sequence[SipEvent], names: Mapping[str, str]) -> str:
+def ladder_text(events: Sequence[SipEvent], names: Mapping[str, str], *, failing: SipEvent | None = None) -> str:
     """The ladder in words, one line per message: time since the first in ms, from -> to, what it says.
 
     names maps "host:port" or "host" to a label, such as "Phone 101".
     """
-    return draw_text(*sip_rows(events, names))
+    return draw_text(*sip_rows(events, names, failing))
 
 
 def draw_text(lanes: Sequence[str], rows: Sequence[Row]) -> str:
@@ -197,12 +202,14 @@ def _xml(text: str) -> str:
     return escape(_NOT_XML.sub("\ufffd", text), quote=True)
 
 
-def ladder_svg(events: Sequence[SipEvent], names: Mapping[str, str], title: str = "") -> str:
+def ladder_svg(
+    events: Sequence[SipEvent], names: Mapping[str, str], title: str = "", *, failing: SipEvent | None = None
+) -> str:
     """The ladder as a self-contained SVG on a ground of its own. Its description for screen readers is ladder_text().
 
     Every label is XML-escaped, ids are unique per drawing (many may share a page), digest responses are masked.
     """
-    return draw_svg(*sip_rows(events, names), title)
+    return draw_svg(*sip_rows(events, names, failing), title)
 
 
 def draw_svg(
@@ -290,7 +297,7 @@ def _row_svg(layout: Layout, row: Row, y: int, unique: str) -> str:
         path, middle, anchor = f"M{x1} {y - 6} h40 v10 h-40", x1 + 48, "start"
     label = _xml(_short(row.label, layout.label_letters * max(abs(row.source - row.target), 1)))
     label = label.replace(", credentials", ', <tspan font-weight="bold">credentials</tspan>')
-    if row.kind in ("challenge", "refusal"):
+    if row.kind in ("challenge", "refusal") and not row.label.startswith(FAILED_HERE):
         label = f'<tspan font-weight="bold">{label[:3]}</tspan>{label[3:]}'
     dash = ' stroke-dasharray="6 3"' if row.is_answer else ""
     # The white outline keeps a label readable where it crosses the life line of a lane between.

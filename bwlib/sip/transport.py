@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from bwlib.models import SipEvent
 
 Address = tuple[str, int]
-Fault = Callable[[bool, bytes], bytes | None]
+# (leaving?, the datagram, the far end's address) -> what goes on, None for nothing
+Fault = Callable[[bool, bytes, Address], bytes | None]
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class UdpTransport(asyncio.DatagramProtocol):
 
     def send(self, data: bytes, target: Address) -> bool:
         """Send one datagram. False, and a log line, when it cannot be sent; never raises."""
-        changed = self._apply_fault(True, data)
+        changed = self._apply_fault(True, data, target)
         if changed is None:
             return False
         if self._socket is None or not is_sendable(target) or len(changed) > MAX_DATAGRAM_BYTES:
@@ -88,7 +89,7 @@ class UdpTransport(asyncio.DatagramProtocol):
             return  # a keep-alive (RFC 5626 section 4.4.1) or an empty datagram
         try:
             self._report(data, source, self.address)
-            changed = self._apply_fault(False, data)
+            changed = self._apply_fault(False, data, source)
             if changed is not None:
                 self._receive(changed, source)
         except Exception:
@@ -97,11 +98,11 @@ class UdpTransport(asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         log.info("the network reports an error on %s:%d: %s", *self.address, exc)
 
-    def _apply_fault(self, outgoing: bool, data: bytes) -> bytes | None:
+    def _apply_fault(self, outgoing: bool, data: bytes, far_end: Address) -> bytes | None:
         if self.fault is None:
             return data
         try:
-            return self.fault(outgoing, data)
+            return self.fault(outgoing, data, far_end)
         except Exception:
             log.exception("the fault hook failed; the datagram goes on unchanged")
             return data

@@ -1,0 +1,244 @@
+"""What is on the PBX, against what the call needs: trunk, route, extension, registrations, contacts, known traps.
+
+`probe` reads; `compare` (pure) says what follows once Bandwidth's side is known too. The password is judged by HA1: the
+hash of what the PBX has against the one that Bandwidth has, so that it is known which of user name and password is
+wrong, which no answer of the realm tells.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Protocol, runtime_checkable
+
+from bwlib.bandwidth.wire import hash1
+from bwlib.diagnose.facts import UNKNOWN, Fact
+from bwlib.diagnose.scene import Scene
+from bwlib.models import NUMBER_HEADER, Extension, Finding, OutboundRoute, Trunk
+from bwlib.pbx.asterisk_text import route_patterns
+from bwlib.pbx.dial_pattern import regex
+from bwlib.steps.compare import differences
+from bwlib.steps.pbx import trunk_to, trunk_to_sip_uri
+
+SOURCE = "PBX"
+# Names that no public name server knows (RFC 6761): the sandbox's realms are below .test.
+NEVER_RESOLVE = (".test", ".invalid", ".example")
+G711 = ("ulaw", "alaw")
+# Compared in a way of their own.
+_APART = ("name", "password", "username", "codecs", "port", "qualify_s", "registration")
+
+
+@runtime_checkable
+class HasTraps(Protocol):
+    """A PBX that knows what is done wrong with it."""
+
+    def findings(self, trunk: Trunk, route: OutboundRoute, extension: Extension) -> list[Finding]: ...
+
+
+def probe(scene: Scene) -> list[Fact]:
+    """Read trunk, route, extension and registrations. Raises: PbxError when the PBX does not answer."""
+    pbx, table, seen = scene.run.on.pbx(), scene.run.settings.pbx, scene.on_pbx
+    seen.trunk = pbx.get_trunk(table.trunk)
+    seen.route = pbx.get_route(table.route)
+    seen.extension = pbx.get_extension(table.extension)
+    facts = [
+        _there("trunk", table.trunk, seen.trunk),
+        _there("route", table.route, seen.route),
+        _there("extension", table.extension, seen.extension),
+    ]
+    if seen.trunk is not None:
+        trunk = seen.trunk
+        found = [one.says for one in pbx.registrations() if one.is_of(trunk)]
+        says = f"the PBX registers at the realm: {'; '.join(found)}" if found else "the trunk registers nowhere"
+        facts.append(Fact("trunk.registration", "on" if found else "off", says, SOURCE))
+    return facts
+
+
+def _there(what: str, name: str, found: object) -> Fact:
+    says = f"{what} {name} is on the PBX" if found else f"there is no {what} {name} on the PBX"
+    return Fact(what, "found" if found else "absent", says, SOURCE)
+
+
+# ---------------------------------------------------------------- what follows
+
+
+def compare(scene: Scene) -> list[Fact]:
+    """Field by field. What cannot be compared, because the other side is not known, says nothing."""
+    seen = scene.on_pbx
+    facts: list[Fact] = []
+    if seen.trunk is not None:
+        facts += _trunk(scene, seen.trunk)
+    if seen.route is not None:
+        facts += _route(scene, seen.route)
+    if seen.extension is not None:
+        facts += _extension(scene, seen.extension)
+    return facts
+
+
+def _trunk(scene: Scene, found: Trunk) -> list[Fact]:
+    wanted = _wanted_trunk(scene, found)
+    names = [field.name for field in fields(Trunk) if field.name not in _APART]
+    if not scene.host:
+        names = [name for name in names if name not in ("server", "from_domain")]
+    if not scene.run.on.bandwidth_ips:  # the site does not say whom the PBX should admit: nothing to compare with
+        names = [name for name in names if name not in ("bandwidth_ips", "inbound_extension")]
+    return [
+        *_rows("trunk", found, wanted, names),
+        _from_user(scene, found),
+        *_login(scene, found),
+        *_others(found),
+        *_way(scene, found),
+    ]
+
+
+def _way(scene: Scene, found: Trunk) -> list[Fact]:
+    """Whether the trunk needs DNS, and what DNS says to it."""
+    if found.outbound_proxy or literal(found.server):
+        return [Fact("trunk.needs_dns", "no", "the trunk's packets go to an address, not to a name", SOURCE)]
+    facts = [Fact("trunk.needs_dns", "yes", f"the trunk needs DNS to find {found.server or 'nothing'}", SOURCE)]
+    if found.server.endswith(NEVER_RESOLVE) and scene.run.on.trunk_proxy:
+        says = f"{found.server} is in no public DNS (RFC 6761), and the trunk has no outbound proxy"
+        return [*facts, Fact("trunk.resolves", "no", says, "DNS")]
+    return facts
+
+
+def _wanted_trunk(scene: Scene, found: Trunk) -> Trunk:
+    """As the guide asks; what is not known at Bandwidth is taken as it is."""
+    on, account, extension = scene.run.on, scene.account, scene.run.settings.pbx.extension
+    if account.sip_uri is not None:
+        return trunk_to_sip_uri(
+            account.sip_uri, name=found.name, username=scene.run.settings.sip_uri.username, password=found.password,
+            number=on.number, bandwidth_ips=on.bandwidth_ips, extension=extension, outbound_proxy=on.trunk_proxy,
+        )  # fmt: skip
+    if account.realm is not None and account.credential is not None:
+        return trunk_to(
+            account.realm, account.credential, name=found.name, password=found.password, number=on.number,
+            bandwidth_ips=on.bandwidth_ips, extension=extension, outbound_proxy=on.trunk_proxy,
+        )  # fmt: skip
+    return Trunk(
+        found.name, found.server, found.username, found.password, on.number, found.from_domain,
+        outbound_proxy=on.trunk_proxy, bandwidth_ips=on.bandwidth_ips, inbound_extension=extension,
+    )  # fmt: skip
+
+
+def literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _rows(what: str, found: object, wanted: object, names: Iterable[str]) -> list[Fact]:
+    rows = {row.field: row for row in differences(found, wanted, names)}
+    facts = []
+    for name in names:
+        row = rows.get(name)
+        says = f"{what} {name} is {row.found}, wanted {row.wanted}" if row else f"{what} {name} is as wanted"
+        facts.append(Fact(f"{what}.{name}", "differs" if row else "as-wanted", says, SOURCE))
+    return facts
+
+
+def _from_user(scene: Scene, found: Trunk) -> Fact:
+    """The caller id as the trunk sends it; the route's own is compared with the route."""
+    number = scene.run.on.number
+    if found.from_user == number:
+        return Fact("trunk.from_user", "as-wanted", f"trunk from_user is {number}", SOURCE)
+    e164 = re.fullmatch(r"\+[1-9]\d{6,14}", found.from_user)
+    word = "other-number" if e164 else "not-e164"
+    shown = found.from_user or "not set"
+    return Fact("trunk.from_user", word, f"trunk from_user is {shown}, wanted {number}", SOURCE)
+
+
+def _login(scene: Scene, found: Trunk) -> list[Fact]:
+    """User name by name, password by HA1. Without outbound authentication there is neither."""
+    if not found.username and not found.password.get_secret_value():
+        return [Fact("trunk.outbound_auth", "absent", "the trunk has no outbound authentication", SOURCE)]
+    facts = [Fact("trunk.outbound_auth", "found", f"the trunk authenticates as {found.username}", SOURCE)]
+    wanted = _user_at_bandwidth(scene)
+    if wanted:
+        same = found.username == wanted
+        says = f"trunk username is {found.username or 'not set'}" + ("" if same else f", the credential's is {wanted}")
+        facts.append(Fact("trunk.username", "as-wanted" if same else "differs", says, SOURCE))
+    return [*facts, *_password(scene, found)]
+
+
+def _user_at_bandwidth(scene: Scene) -> str:
+    account = scene.account
+    if account.credential is not None:
+        return account.credential.username
+    if account.sip_uri is not None:
+        return scene.run.settings.sip_uri.username or account.sip_uri.user
+    return ""
+
+
+def _password(scene: Scene, found: Trunk) -> list[Fact]:
+    account, site = scene.account, scene.password()
+    facts = []
+    if account.realm is not None and account.credential is not None:
+        mine = hash1(account.credential.username, account.realm.fqdn, found.password).get_secret_value()
+        fits = mine == account.credential.ha1.get_secret_value().lower()
+        says = f"HA1 of the trunk's password and Hash1 at Bandwidth are {'' if fits else 'not '}the same"
+        facts.append(Fact("trunk.password", "as-wanted" if fits else "differs", says, SOURCE))
+    if site is None:
+        facts.append(Fact("trunk.secret", UNKNOWN, "the site's secret reference gives no password now", "site file"))
+    else:
+        same = site.get_secret_value() == found.password.get_secret_value()
+        says = f"the trunk's password is {'' if same else 'not '}the one that the site file refers to"
+        facts.append(Fact("trunk.secret", "as-wanted" if same else "differs", says, SOURCE))
+    return facts
+
+
+def _others(found: Trunk) -> list[Fact]:
+    usable = [codec for codec in found.codecs if codec in G711]
+    codecs = ", ".join(found.codecs) or "none"
+    facts = [Fact("trunk.codecs", "usable" if usable else "no-g711", f"the trunk offers {codecs}", SOURCE)]
+    port = str(found.port) if found.port else "by-srv"
+    facts.append(Fact("trunk.port", port, f"the trunk's port is {found.port or 'left to SRV'}", SOURCE))
+    qualify = "on" if found.qualify_s else "off"
+    says = f"the trunk is qualified every {found.qualify_s} s" if found.qualify_s else "the trunk is not qualified"
+    return [*facts, Fact("trunk.qualify", qualify, says, SOURCE)]
+
+
+def _route(scene: Scene, found: OutboundRoute) -> list[Fact]:
+    dial = scene.run.settings.test.dial
+    facts = _rows("route", found, _wanted_route(scene, found), ("trunk", "caller_id", "request_uri", "number_header"))
+    patterns = [pattern for pattern, _ in route_patterns(found.pattern, found.prepend)]
+    fits = any(re.fullmatch(regex(pattern), dial) for pattern in patterns)
+    says = f"{dial} {'fits' if fits else 'fits none of'} the route's patterns {', '.join(patterns)}"
+    return [*facts, Fact("route.matches", "yes" if fits else "no", says, SOURCE)]
+
+
+def _wanted_route(scene: Scene, found: OutboundRoute) -> OutboundRoute:
+    uri = scene.account.sip_uri
+    request_uri = uri.uri if uri else found.request_uri if scene.run.settings.road == "sip-uri" else ""
+    header = NUMBER_HEADER if request_uri else ""
+    table = scene.run.settings.pbx
+    return OutboundRoute(
+        found.name, found.pattern, found.prepend, table.trunk, scene.run.on.number,
+        request_uri=request_uri, number_header=header,
+    )  # fmt: skip
+
+
+def _extension(scene: Scene, found: Extension) -> list[Fact]:
+    table, secret = scene.run.settings.pbx, scene.extension_secret()
+    same = found.route == table.route
+    wanted = "" if same else f", wanted {table.route}"
+    says = f"extension {found.number} dials by {found.route or 'no route'}{wanted}"
+    facts = [Fact("extension.route", "as-wanted" if same else "differs", says, SOURCE)]
+    if secret is not None:
+        fits = secret.get_secret_value() == found.secret.get_secret_value()
+        says = f"the extension's secret on the PBX is {'' if fits else 'not '}the one that the site file refers to"
+        facts.append(Fact("extension.secret", "as-wanted" if fits else "differs", says, SOURCE))
+    return facts
+
+
+def traps(scene: Scene) -> list[Fact]:
+    """What this kind of PBX is known to do wrong (`bwlib.pbx.freepbx_checks` and its like). Raises: PbxError."""
+    pbx, seen = scene.run.on.pbx(), scene.on_pbx
+    if not isinstance(pbx, HasTraps) or seen.trunk is None or seen.route is None or seen.extension is None:
+        return []
+    scene.traps = pbx.findings(_wanted_trunk(scene, seen.trunk), _wanted_route(scene, seen.route), seen.extension)
+    return [Fact(f"trap.{index}", "found", trap.cause, SOURCE) for index, trap in enumerate(scene.traps)]

@@ -1,0 +1,272 @@
+"""Two short calls, one each way, and what was seen of them: SIP at the realm, AMI events, RTP counters, ears, webhooks.
+
+The scripted phone is used only where no other phone is registered at the extension: nobody's registration is displaced.
+Both calls go on at once, and are hung up as soon as they have told what they can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from bwlib.calling import cannot_be_called, cannot_observe, registrar, request_to_extension
+from bwlib.diagnose.facts import Fact
+from bwlib.diagnose.scene import Scene
+from bwlib.errors import BandwidthError, BwlibError, NotAsExpected, PbxRefused, PbxUnreachable
+from bwlib.heard import compare
+from bwlib.own_pbx import is_loopback
+from bwlib.phone import Phone, PhoneCall
+from bwlib.readback_clip import voice_pcm
+
+if TYPE_CHECKING:
+    from bwlib.readback_client import Readback
+
+ANSWER_S, RING_S, REGISTER_S = 5.0, 4.0, 3.0
+TALK_S = 7.0  # from the answer on, for everything that is tried by ear
+PRESS_EVERY_S = 0.6
+HEARD, LOSSY = 0.9, 0.3  # correlation: as it should be, and still the same voice
+_CUT_PCM = 4000  # half a second: the end of what was said may still be on its way
+
+
+@dataclass
+class Talk:
+    """One call's way: "outward" or "inward", and the last webhook before it."""
+
+    way: str
+    mark: int
+
+
+def probe(scene: Scene) -> list[Fact]:
+    """Place both calls, as far as they can be placed."""
+    why_not = _why_not(scene)
+    if why_not:
+        return [Fact("calls", "not-placed", f"no test call: {why_not}", "phone")]
+    run, mark = scene.run, _mark(scene)
+    address, displaces = registrar(run), scene.contact in ("alive", "silent")
+    with Phone(address, run.settings.pbx.extension, run.secret(run.settings.pbx.extension_secret)) as phone:
+        facts = [Fact("calls", "placed", "test calls were placed", "phone")]
+        if displaces:
+            says = "no programmatic call: another phone is registered at the extension, and is not displaced"
+            facts.append(Fact("inward", "not-placed", says, "phone"))
+            return [*facts, *_outward(scene, phone, Talk("outward", mark))]
+        facts += _register(phone)
+        if facts[-1].value == "silent":
+            return facts
+        with ThreadPoolExecutor(2) as both:
+            inward = both.submit(_inward, scene, phone, Talk("inward", mark))
+            facts += _outward(scene, phone, Talk("outward", mark))
+            return [*facts, *inward.result()]
+
+
+def _why_not(scene: Scene) -> str:
+    if not scene.calls:
+        return "calls are placed with --place-call only"
+    if scene.extension_secret() is None:
+        return "the extension's secret reference gives nothing now"
+    observed = cannot_observe(scene.run)
+    if observed:
+        return observed
+    if scene.run.on.target == "sandbox" and not is_loopback(registrar(scene.run)[0]):
+        return "the sandbox's SIP edge is on this machine's loopback only, and the PBX is not"
+    return ""
+
+
+def _mark(scene: Scene) -> int:
+    try:
+        return scene.run.on.readback.last_id() if scene.run.on.readback else 0
+    except BwlibError:
+        return 0
+
+
+def _register(phone: Phone) -> list[Fact]:
+    name = "phone.register"
+    try:
+        phone.register(expires_s=60, timeout_s=REGISTER_S)
+    except PbxRefused as error:
+        return [Fact(name, "refused", f"the phone's REGISTER at the PBX: {error.came_back}", "phone")]
+    except PbxUnreachable as error:
+        return [Fact(name, "silent", f"{error.attempted}: {error.came_back}", "phone")]
+    return [Fact(name, "ok", "the phone registered at the PBX", "phone")]
+
+
+# ---------------------------------------------------------------- from the extension
+
+
+def _outward(scene: Scene, phone: Phone, talk: Talk) -> list[Fact]:
+    dial = scene.run.settings.test.dial
+    try:
+        call = phone.dial(dial, timeout_s=ANSWER_S)
+    except NotAsExpected as error:
+        code = re.match(r"\d{3}", error.came_back)
+        word = "unanswered" if "nobody answered" in error.came_back else code[0] if code else "silent"
+        said = Fact("outward.phone", word, f"the phone dialled {dial}: {error.came_back}", "phone")
+        return [said, *_turned_away(scene, talk, dial)]
+    facts = [Fact("outward.phone", "answered", f"the phone dialled {dial}, and was answered", "phone")]
+    try:
+        readback = scene.run.on.readback
+        assert readback is not None
+        first = _first(readback, "initiate", talk.mark, lambda hook: hook.dialled == dial)
+        facts.append(_arrived(talk, "initiate", first))
+        if first is not None:
+            facts.append(_caller_id(scene, str(first.body.get("from") or "")))
+        return [*facts, *_talk(scene, call, talk, first.call_id if first else "")]
+    finally:
+        call.hang_up()
+
+
+def _turned_away(scene: Scene, talk: Talk, dial: str) -> list[Fact]:
+    """Of a call that was not answered: what the application said to Bandwidth's event, if one came."""
+    hooks = []
+    with contextlib.suppress(BwlibError):
+        assert scene.run.on.readback is not None
+        hooks = scene.run.on.readback.webhooks(after_id=talk.mark)
+    statuses = [hook.answer_status for hook in hooks if hook.event_type == "initiate" and hook.dialled == dial]
+    if not statuses:
+        return []
+    says = f"Bandwidth's event initiate came {len(statuses)} times; the application answered {statuses}"
+    word = "refused" if set(statuses) == {401} else "arrived"
+    return [Fact("outward.webhook", word, says, "application")]
+
+
+def _caller_id(scene: Scene, shown: str) -> Fact:
+    fits = shown == scene.run.on.number
+    says = f"the webhook says from {shown or 'nobody'}" + ("" if fits else f", wanted {scene.run.on.number}")
+    return Fact("outward.caller", "as-wanted" if fits else "differs", says, "application")
+
+
+# ---------------------------------------------------------------- to the extension
+
+
+def _inward(scene: Scene, phone: Phone, talk: Talk) -> list[Fact]:
+    run = scene.run
+    why_not = cannot_be_called(run)
+    if why_not:
+        return [Fact("inward", "not-placed", f"no programmatic call: {why_not}", "phone")]
+    waiting = phone.expect_call(answer_after_s=0.1)
+    try:
+        placed = run.on.client.create_call(replace(request_to_extension(run), call_timeout_s=RING_S))
+    except BandwidthError as error:
+        waiting.cancel()
+        word = "rate-limited" if error.status == 429 else "refused"
+        return [Fact("inward.create", word, f"POST /calls: {error.came_back}", "Bandwidth")]
+    facts = [Fact("inward.create", "ok", f"POST /calls made the call {placed.id}", "Bandwidth")]
+    try:
+        call = waiting.result(timeout_s=ANSWER_S)
+    except NotAsExpected:
+        waiting.cancel()
+        return [*facts, _not_rung(scene, placed.id)]
+    facts.append(Fact("inward.phone", "rang", "the phone rang and answered", "phone"))
+    try:
+        assert run.on.readback is not None
+        first = _first(run.on.readback, "answer", talk.mark, lambda hook: hook.call_id == placed.id)
+        return [*facts, _arrived(talk, "answer", first), *_talk(scene, call, talk, placed.id)]
+    finally:
+        call.hang_up()
+
+
+def _not_rung(scene: Scene, call_id: str) -> Fact:
+    said = "nothing"
+    with contextlib.suppress(BwlibError):
+        state = scene.run.on.client.get_call(call_id)
+        said = f"{state.state}, cause {state.disconnect_cause or 'none yet'}"
+    says = f"the phone did not ring within {ANSWER_S:g} s; Bandwidth says of the call: {said}"
+    return Fact("inward.phone", "did-not-ring", says, "phone")
+
+
+# ---------------------------------------------------------------- what both are tried by
+
+
+def _first(readback: Readback, event: str, mark: int, fits: Any, timeout_s: float = 2.0) -> Any:
+    """The first webhook of that kind which was let in; None when none came in time."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(BwlibError):
+            for hook in readback.webhooks(after_id=mark):
+                if hook.event_type == event and hook.answer_status != 401 and fits(hook):
+                    return hook
+        time.sleep(0.05)
+    return None
+
+
+def _arrived(talk: Talk, event: str, hook: Any) -> Fact:
+    says = f"the webhook {event} {'reached the application' if hook else 'did not reach the application'}"
+    return Fact(f"{talk.way}.webhook", "arrived" if hook else "none", says, "application")
+
+
+def _talk(scene: Scene, call: PhoneCall, talk: Talk, call_id: str) -> list[Fact]:
+    """Listen, speak, press the digit until it comes back; then compare what was said with what was heard."""
+    way, voice, digit = talk.way, voice_pcm(), scene.run.settings.test.digit
+    readback = scene.run.on.readback
+    assert readback is not None
+    deadline = time.monotonic() + TALK_S
+    gathered = None
+    with contextlib.suppress(NotAsExpected):  # the far end hung up in the middle: what there is by then is judged
+        call.play(voice, wait=True)
+        while gathered is None and time.monotonic() < deadline:
+            call.send_digits(digit)
+            gathered = _first(readback, "gather", talk.mark, lambda hook: hook.call_id == call_id, PRESS_EVERY_S)
+    pressed = str(gathered.body.get("digits") or "") if gathered else ""
+    counters = _counters(scene, way)
+    call.hang_up()
+    says = f"{digit} was pressed; the webhook gather says {pressed or 'nothing'}" if gathered else (
+        f"{digit} was pressed again and again, and no webhook gather came"
+    )  # fmt: skip
+    return [
+        *counters,
+        *_ears(scene, way, call, call_id, voice),
+        Fact(f"{way}.digits", "yes" if pressed == digit else "no", says, "application"),
+    ]
+
+
+def _ears(scene: Scene, way: str, call: PhoneCall, call_id: str, voice: Any) -> list[Fact]:
+    ears, recording = scene.run.on.ears, call.recording
+    assert ears is not None
+    facts = [_by_phone(scene, way, call_id, recording)]
+    if ears.by_bandwidth is not None and call_id:
+        with contextlib.suppress(BwlibError):
+            heard = ears.by_bandwidth(call_id, voice)
+            says = f"the application's side heard the phone with correlation {heard.correlation:.2f}"
+            facts.append(Fact(f"{way}.spoken", _word(heard.correlation), says, "Bandwidth"))
+    return facts
+
+
+def _by_phone(scene: Scene, way: str, call_id: str, recording: Any) -> Fact:
+    """What was said so far, but for its end: the call is hung up in the middle of it."""
+    name, ears = f"{way}.heard", scene.run.on.ears
+    assert ears is not None
+    if not recording.any():
+        return Fact(name, "no", "the phone heard nothing at all", "phone")
+    said = None
+    with contextlib.suppress(BwlibError):
+        said = ears.audio(call_id).get("bandwidth_said") if call_id else None
+    if said is None and not call_id:
+        return Fact(name, "unknown", "the phone heard something; it is not known what it should have heard", "phone")
+    heard = compare(said[:-_CUT_PCM], recording) if said is not None else ears.by_phone(call_id, recording)
+    return Fact(name, _word(heard.correlation), f"the phone heard it with correlation {heard.correlation:.2f}", "phone")
+
+
+def _word(correlation: float) -> str:
+    return "yes" if correlation >= HEARD else "lossy" if correlation >= LOSSY else "no"
+
+
+def _counters(scene: Scene, way: str) -> list[Fact]:
+    """RTP packets of the trunk's leg as the PBX counts them, in the middle of the call.
+
+    Both calls are up: the leg out is known by the number that it dialled; of what is left the worse one counts.
+    """
+    look, trunk = getattr(scene.run.on.pbx(), "media", None), scene.run.settings.pbx.trunk
+    if look is None:
+        return []
+    with contextlib.suppress(BwlibError):
+        legs = [leg for leg in look() if leg.channel.startswith(f"{trunk}-")]
+        dialled = scene.run.settings.test.dial
+        legs = [leg for leg in legs if (leg.number == dialled) == (way == "outward")] or legs
+        for leg in sorted(legs, key=lambda leg: min(leg.received, leg.sent))[:1]:
+            says = f"the PBX's trunk leg {leg.channel}: {leg.received} RTP packets in, {leg.sent} out"
+            word = "none-in" if not leg.received else "none-out" if not leg.sent else "both"
+            return [Fact(f"{way}.rtp", word, says, "PBX")]
+    return []

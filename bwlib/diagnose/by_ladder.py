@@ -1,0 +1,123 @@
+"""What the SIP messages at the realm say of a call out of the PBX and of one into it; and what the PBX says of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from bwlib.diagnose import ladder
+from bwlib.diagnose.facts import Fact
+from bwlib.diagnose.ladder import CallLadder
+from bwlib.diagnose.scene import Scene
+from bwlib.models import SipEvent
+
+SOURCE = "SIP"
+_SAYS = {
+    ladder.SILENT: "no answer of any kind",
+    ladder.TRYING: "no final answer",
+    ladder.NOT_RETRIED: "challenged, and no second INVITE came",
+    ladder.REFUSED_BEFORE: "refused before credentials were sent",
+    ladder.REFUSED_AFTER: "refused after credentials were sent",
+    ladder.REFUSED_AFTER_TRYING: "taken back by the caller",
+    ladder.ANSWERED: "answered",
+}
+
+
+def read(
+    scene: Scene, events: Sequence[SipEvent], *, outward: bool = True, inward: bool = True, answered: bool = False
+) -> list[Fact]:
+    """Of all calls in these messages the newest of each way. outward, inward: whether one was tried; answered: whether
+    the phone answered the one inwards: another that is still ending is not it.
+
+    Keeps each call's messages, with the one at which it failed, in `scene.ladders`.
+    """
+    calls = ladder.calls_in(events, scene.our_calls)
+    into = [call for call in calls if _is_inward(scene, call)]
+    out = [call for call in calls if call not in into]
+    into = [call for call in into if call.word == ladder.ANSWERED] or into if answered else into
+    facts = _facts(scene, "outward", "trunk", out) if outward else []
+    return [*facts, *(_facts(scene, "inward", "pbx", into) if inward else [])]
+
+
+def _is_inward(scene: Scene, call: CallLadder) -> bool:
+    edge = scene.run.on.trunk_proxy
+    if edge:
+        return call.source == edge
+    return f"sip:{scene.run.settings.pbx.extension}@" in call.request_uri
+
+
+def _facts(scene: Scene, way: str, what: str, calls: Sequence[CallLadder]) -> list[Fact]:
+    name = f"{way}.{what}"
+    if not calls:
+        says = "no INVITE of the PBX reached the realm" if way == "outward" else "no INVITE to the PBX was seen"
+        return [Fact(name, ladder.NO_INVITE, says, SOURCE)]
+    call = calls[-1]
+    scene.ladders[way] = (list(call.events), call.failing)
+    side = "PBX to realm" if way == "outward" else "realm to PBX"
+    facts = [Fact(name, call.word, f"{side}: {call.line} ({_SAYS.get(call.word, call.word)})", SOURCE)]
+    if call.code:
+        facts.append(Fact(f"{way}.code", str(call.code), f"the last status was {call.code}", SOURCE))
+    if way == "outward":
+        facts += _sdp(call)
+    if way == "inward":
+        admitted = "no" if call.word == ladder.NOT_RETRIED or call.code in (401, 407) else "yes"
+        says = "the PBX took the INVITE for the trunk's" if admitted == "yes" else "the PBX asked for credentials"
+        facts.append(Fact("inward.identified", admitted, says, SOURCE))
+    return facts
+
+
+def _sdp(call: CallLadder) -> list[Fact]:
+    """Where the PBX wants the audio, against where its packets come from."""
+    offer = next((event.text for event in call.events if event.text.startswith("INVITE ")), "")
+    named, host = re.search(r"^c=IN IP[46] ([^\r\n]+)", offer, re.MULTILINE), call.source.rpartition(":")[0]
+    if named is None:
+        return []
+    word = "own" if named[1].strip() == host else "elsewhere"
+    says = f"the PBX's INVITE comes from {host} and wants its audio at {named[1].strip()}"
+    return [Fact("outward.sdp", word, says, SOURCE)]
+
+
+def of_pbx(scene: Scene, events: Iterable[Mapping[str, str]]) -> list[Fact]:
+    """What Asterisk's events said meanwhile: whether the call came to the trunk, and how its leg ended."""
+    trunk, told = f"PJSIP/{scene.run.settings.pbx.trunk}-", list(events)
+    if not told:
+        return []
+    begun = [one for one in told if one.get("Event") == "DialBegin" and one.get("DestChannel", "").startswith(trunk)]
+    says = f"the PBX dialled {begun[-1].get('DialString', '')}" if begun else "the PBX never dialled the trunk"
+    facts = [Fact("outward.left", "yes" if begun else "no", says, "PBX")]
+    legs = {one.get("DestChannel") for one in begun}
+    ended = [one for one in told if one.get("Event") == "Hangup" and one.get("Channel") in legs]
+    if ended:
+        cause, tech = ended[-1].get("Cause", ""), ended[-1].get("TechCause", "")
+        words = f"cause {cause} {ended[-1].get('Cause-txt', '')}".strip() + (f", SIP {tech}" if tech else "")
+        facts.append(Fact("outward.hangup", tech or cause, f"the PBX on its trunk leg: {words}", "PBX"))
+    refused = [event for event in told if event.get("Event") in ("ChallengeResponseFailed", "InvalidAccountID")]
+    if refused:
+        one = refused[-1]
+        says = f"the PBX: {one['Event']} for {one.get('AccountID', 'nobody')} from {one.get('RemoteAddress', '?')}"
+        facts.append(Fact("pbx.security", one["Event"], says, "PBX"))
+    return facts
+
+
+def of_log(lines: Sequence[str]) -> list[Fact]:
+    """Lines of the PBX's log that decide something, as evidence."""
+    facts = []
+    for name, words in DECIDING.items():
+        found = [line for line in lines if words in line]
+        if found:
+            facts.append(Fact(f"log.{name}", "said", f"the PBX's log: {found[-1].strip()[-200:]}", "PBX"))
+    return facts
+
+
+# What Asterisk 22 writes (recorded): why it gave up.
+DECIDING = {
+    "credentials": "PJSIP_EFAILEDCREDENTIAL",
+    "realm": "No auth objects matching realm",
+    "no-auth": "There were no auth ids available",
+    "no-path": "No path to translate from",
+    "unreachable": "Could not create dialog to invalid URI",
+    "rejected": "rejected because extension not found in context",
+    "no-endpoint": "No matching endpoint found",
+    "no-audio": "for lack of audio RTP activity",
+    "registration": "stopping outbound registration",
+}

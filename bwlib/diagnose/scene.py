@@ -1,0 +1,85 @@
+"""What a diagnosis looks at: the run with its account and PBX, and what the probes of one look share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from bwlib.diagnose.facts import Fact
+from bwlib.errors import BwlibError
+from bwlib.models import Application, Extension, Finding, InboundSipUri, OutboundRoute, Realm, SipCredential, Trunk
+
+if TYPE_CHECKING:
+    from bwlib.guide import Run
+    from bwlib.models import SipEvent
+
+
+@dataclass
+class Account:
+    """What there is at Bandwidth by the site's names, as far as it could be read; None: not there, or not read."""
+
+    application: Application | None = None
+    realm: Realm | None = None
+    credential: SipCredential | None = None
+    sip_uri: InboundSipUri | None = None
+
+
+@dataclass
+class Configured:
+    """What is on the PBX by the site's names, None: not there, or not read."""
+
+    trunk: Trunk | None = None
+    route: OutboundRoute | None = None
+    extension: Extension | None = None
+
+
+@dataclass
+class Scene:
+    """One look. calls: whether calls may be placed (on a live account they may be billed). after_call: the call to
+    explain instead. since: from when on SIP messages belong to it, seconds since 1970, 0 for "not looked for".
+
+    our_calls: Call-IDs of our own agent's INVITEs, which are not the PBX's. Probes run in threads of their own; each
+    writes only what is its own here.
+    """
+
+    run: Run
+    calls: bool = True
+    after_call: str = ""
+    since: float = 0.0
+    account: Account = field(default_factory=Account)
+    on_pbx: Configured = field(default_factory=Configured)
+    contact: str = ""  # of the extension: "none", "alive", "silent"
+    traps: list[Finding] = field(default_factory=list)
+    sip_call_ids: set[str] = field(default_factory=set)
+    our_calls: set[str] = field(default_factory=set)
+    ladders: dict[str, tuple[list[SipEvent], int | None]] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        """What the trunk leads to: the realm's FQDN or the SIP URI's host; "" while it is not known."""
+        if self.run.settings.road == "sip-uri":
+            return self.account.sip_uri.host if self.account.sip_uri else ""
+        return self.account.realm.fqdn if self.account.realm else ""
+
+    def password(self) -> SecretStr | None:
+        """The trunk's password, as the site refers to it; None when the reference gives nothing now."""
+        settings = self.run.settings
+        road = settings.sip_credential if settings.road == "realm" else settings.sip_uri
+        return self._secret(road.password)
+
+    def extension_secret(self) -> SecretStr | None:
+        return self._secret(self.run.settings.pbx.extension_secret)
+
+    def _secret(self, reference: str) -> SecretStr | None:
+        if reference.startswith("prompt:"):
+            return None  # nobody is asked in the middle of a look
+        try:
+            return self.run.secret(reference)
+        except BwlibError:
+            return None
+
+
+Probe = Callable[[Scene], list[Fact]]

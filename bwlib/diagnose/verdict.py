@@ -1,0 +1,164 @@
+"""How the table is read: from facts to causes, the surest first. Pure.
+
+1. Rows that were *read* and hold. Those that explain a failure which was seen are proven; the others are found.
+2. A failure that none of those explains: the rows of which only the effect is seen; one that fits alone is likely,
+   those that fit beside others are possible.
+3. A failure that nothing explains is said to be unexplained, with what was ruled out: "I do not know" is an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
+from bwlib.diagnose.row import SYMPTOMS, Rule, Where
+from bwlib.diagnose.rules import RULES
+from bwlib.models import Finding
+
+Confidence = Literal["proven", "likely", "possible", "found"]
+CONFIDENCE: dict[Confidence, str] = {
+    "proven": "read where it is wrong, and it explains the failure that was seen",
+    "likely": "only its effect was seen, and nothing else that we know has that effect",
+    "possible": "its effect was seen, and other causes have the same one",
+    "found": "read, and not as it should be; whether a failure comes from it was not seen",
+}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One cause. because: the evidence, quoted. step: the step whose Apply mends it, "" where Apply cannot."""
+
+    name: str
+    cause: str
+    confidence: Confidence
+    because: tuple[str, ...]
+    fix: str
+    bullet: str
+    step: str = ""
+    next_probe: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """causes: the surest first. unexplained: failures that were seen and that no cause explains. ruled_out: causes that
+    were looked for and are not there. not_looked: what could not be looked at, with the reason."""
+
+    causes: tuple[Cause, ...]
+    unexplained: tuple[str, ...]
+    ruled_out: tuple[str, ...]
+    not_looked: tuple[str, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Nothing was found, and everything was looked at."""
+        return not self.causes and not self.unexplained and not self.not_looked
+
+
+def judge(facts: Facts, rules: Sequence[Rule] = RULES) -> Verdict:
+    """Read the table."""
+    failures = [facts[name] for name, bad in SYMPTOMS.items() if facts.value(name) in bad]
+    holding = [rule for rule in rules if _holds(rule, facts)]
+    read = [rule for rule in holding if rule.kind == "read"]
+    left = [failure for failure in failures if not any(_explains(rule.explains, failure) for rule in read)]
+    guesses = [rule for rule in holding if rule.kind != "read" and any(_is_about(rule, failure) for failure in left)]
+    causes = [
+        *(_cause(rule, facts, failures, "proven") for rule in read if _explains_any(rule, failures)),
+        *(_cause(rule, facts, (), "likely") for rule in guesses if rule.kind == "seen"),
+        *(_cause(rule, facts, (), "possible") for rule in guesses if rule.kind == "fits"),
+        *(_cause(rule, facts, (), "found") for rule in read if not _explains_any(rule, failures)),
+    ]
+    unexplained = [failure.says for failure in left if not any(_is_about(rule, failure) for rule in guesses)]
+    return Verdict(_once(causes), tuple(unexplained), _ruled_out(facts, rules), _not_looked(facts))
+
+
+def with_traps(verdict: Verdict, traps: Sequence[Finding]) -> Verdict:
+    """The verdict, and what the PBX's own checks found: read, though no row says what follows from it.
+
+    They stand behind what is proven: sure to be wrong, and maybe the cause of what nothing explains. Registration is a
+    row of the table; what a check says of it again is left out.
+    """
+    known = {cause.name for cause in verdict.causes}
+    more = tuple(
+        Cause("pbx-trap", trap.cause, "found", trap.evidence, trap.fix, "no callbacks")
+        for trap in traps
+        if not ("registration-on" in known and "egistration" in trap.cause)
+    )
+    proven = sum(cause.confidence == "proven" for cause in verdict.causes)
+    return replace(verdict, causes=(*verdict.causes[:proven], *more, *verdict.causes[proven:]))
+
+
+def _holds(rule: Rule, facts: Facts) -> bool:
+    return all(any(facts.value(one) in values for one in _names(name, facts)) for name, values in rule.when.items())
+
+
+def _names(name: str, facts: Facts) -> list[str]:
+    """The facts that an entry of `when` is about: one, or with .* all below a name."""
+    return [one for one in facts if one.startswith(name[:-1])] if name.endswith(".*") else [name]
+
+
+def _explains(where: Where, failure: Fact) -> bool:
+    return failure.value in where.get(failure.name, ())
+
+
+def _explains_any(rule: Rule, failures: Iterable[Fact]) -> bool:
+    return any(_explains(rule.explains, failure) for failure in failures)
+
+
+def _is_about(rule: Rule, failure: Fact) -> bool:
+    """Whether a row of which only the effect is seen is about this failure: it names it among what must be seen.
+
+    A call that is heard badly also brings no digits: what is lost with the sound needs no cause of its own.
+    """
+    if _explains(rule.when, failure):
+        return True
+    way, _, what = failure.name.partition(".")
+    spoils = {"spoken": ("digits",), "heard": ("digits",), "digits": ()}
+    about = {name.partition(".")[2] for name in rule.when if name.startswith(f"{way}.")}
+    if any(what in spoils.get(one, ()) for one in about):
+        return True
+    return (what == "phone" and "pbx" in about) or (what == "webhook" and "trunk" in about)
+
+
+def _cause(rule: Rule, facts: Facts, failures: Iterable[Fact], confidence: Confidence) -> Cause:
+    """With the facts that it follows from, and the failures that it explains."""
+    quoted = [
+        facts[one].says
+        for name, values in rule.when.items()
+        for one in _names(name, facts)
+        if one in facts and facts.value(one) in values and facts.value(one) != UNKNOWN
+    ]
+    quoted += [failure.says for failure in failures if _explains(rule.explains, failure)]
+    because = tuple(dict.fromkeys(quoted))
+    return Cause(rule.name, rule.cause, confidence, because, rule.fix, rule.bullet, rule.step, rule.next_probe)
+
+
+def _once(causes: Iterable[Cause]) -> tuple[Cause, ...]:
+    """Each cause once, by its name: both calls may show the same one."""
+    first: dict[str, Cause] = {}
+    for cause in causes:
+        first.setdefault(cause.name, cause)
+    return tuple(first.values())
+
+
+def _ruled_out(facts: Facts, rules: Sequence[Rule]) -> tuple[str, ...]:
+    """Causes that are read where they are wrong, and of which all that they need was seen to be otherwise."""
+    out = {
+        rule.name: rule.cause
+        for rule in rules
+        if rule.kind == "read" and any(_is_otherwise(name, values, facts) for name, values in rule.when.items())
+    }
+    for rule in rules:
+        if _holds(rule, facts):
+            out.pop(rule.name, None)
+    return tuple(out.values())
+
+
+def _is_otherwise(name: str, values: tuple[str, ...], facts: Facts) -> bool:
+    known = [one for one in _names(name, facts) if facts.value(one) != UNKNOWN]
+    return bool(known) and not any(facts.value(one) in values for one in known)
+
+
+def _not_looked(facts: Facts) -> tuple[str, ...]:
+    return tuple(fact.says for name, fact in facts.items() if name.startswith("probe."))

@@ -1,0 +1,119 @@
+"""How a diagnosis looks: causes as cards, the surest first, each with its evidence, its fix, and where it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+
+from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
+from bwlib.diagnose.verdict import CONFIDENCE, Cause, Verdict
+from bwlib.sip.ladder import FAILED_HERE
+from bwlib.widgets import card, show
+
+_COLOURS = {"proven": card.RED, "likely": card.RED, "possible": "#6b4e00", "found": card.BLUE}
+_TO_MEND = {
+    "application": "10_application", "realm": "20_sip_credentials", "sip_credential": "20_sip_credentials",
+    "inbound_sip_uri": "20_sip_credentials", "trunk": "30_pbx", "route": "30_pbx", "extension": "30_pbx",
+}  # fmt: skip
+# Which facts belong to which bullet of the guide.
+BULLETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "no callbacks": (
+        "Callbacks do not come: does the call reach the realm at all?",
+        (
+            *("outward.trunk", "outward.hangup", "outward.left", "outward.webhook", "inward.pbx", "log."),
+            *("pbx.security", "credential", "realm", "trunk.contact", "trunk.registration", "trunk.outbound_auth"),
+            *("trunk.username", "trunk.password", "pbx.pending"),
+        ),
+    ),
+    "caller id": (
+        "Caller id and formatting",
+        (
+            *("trunk.from_user", "trunk.from_domain", "trunk.send_pai", "route.caller_id", "outward.caller"),
+            *("route.matches", "route.dialplan"),
+        ),
+    ),
+    "urls": (
+        "The application's URLs are alive",
+        ("callback", "application.call_", "outward.webhook", "inward.webhook"),
+    ),
+    "firewall": (
+        "The way to the realm is open",
+        (
+            *("dns", "direct.", "trunk.outbound_proxy", "trunk.port", "trunk.media", "outward.sdp", "pbx.rtp"),
+            *("outward.rtp", "outward.heard", "outward.spoken", "outward.digits", "inward.rtp", "inward.heard"),
+            *("inward.spoken", "inward.digits", "inward.identified", "extension.contact"),
+        ),
+    ),
+}
+
+
+def show_verdict(
+    facts: Facts, verdict: Verdict, ladders: Mapping[str, tuple[str, str]], sentence: str, bullet: str = ""
+) -> None:
+    """bullet: one of BULLETS shows what is about it, with the facts; "" shows the causes and the ladders."""
+    causes = [cause for cause in verdict.causes if bullet in ("", cause.bullet)]
+    if bullet:
+        _show_bullet(facts, causes, bullet)
+        return
+    _show_head(verdict, sentence)
+    for cause in causes:
+        _show_cause(cause)
+    for svg, text in ladders.values():
+        if FAILED_HERE in text or not causes:
+            show.show_ladder(svg, text)
+        else:  # of a call that went well, beside one that did not
+            show.show_html(card.folded("a call that went through", show.figure(svg)), text)
+
+
+def _show_head(verdict: Verdict, sentence: str) -> None:
+    sign, colour = card.STATUS["passed" if verdict.healthy else "failed"]
+    word = "nothing wrong" if verdict.healthy else "cause found" if verdict.causes else "not known"
+    html = card.chip(sign, word, colour) + card.heading("Diagnosis") + card.line(sentence)
+    lines = [f"{sign} Diagnosis: {word}", f"  {sentence}"]
+    for title, listed in (("unexplained", verdict.unexplained), ("could not look at", verdict.not_looked)):
+        if listed:
+            html += card.facts([(title, said) for said in listed], "", plain=True)
+            lines += [f"  {title}: {said}" for said in listed]
+    if verdict.ruled_out:
+        html += card.folded(f"ruled out ({len(verdict.ruled_out)})", _list(verdict.ruled_out))
+        lines += ["  ruled out:", *(f"    {said}" for said in verdict.ruled_out)]
+    show.show_html(card.frame(html, colour, status="passed" if verdict.healthy else "failed"), "\n".join(lines))
+
+
+def _show_cause(cause: Cause) -> None:
+    colour = _COLOURS[cause.confidence]
+    html = card.chip("", cause.confidence, colour) + card.heading(cause.cause)
+    html += card.line(CONFIDENCE[cause.confidence]) + _list(cause.because)
+    rows = [("fix", cause.fix)]
+    if cause.step:
+        mend = f"Apply on the card {cause.step.replace('_', ' ')}: under Mend it, or in notebook {_TO_MEND[cause.step]}"
+        rows.append(("by a click", mend))
+    if cause.next_probe:
+        rows.append(("to be sure", cause.next_probe))
+    html += card.facts(rows, "", plain=True)
+    lines = [f"{cause.confidence}: {cause.cause}", *(f"  because {said}" for said in cause.because)]
+    lines += [f"  {name}: {said}" for name, said in rows]
+    show.show_html(card.frame(html, colour), "\n".join(lines))
+
+
+def _show_bullet(facts: Facts, causes: Iterable[Cause], bullet: str) -> None:
+    title, names = BULLETS[bullet]
+    listed = list(causes)
+    told = [fact for fact in facts.values() if fact.name.startswith(names) and fact.value != UNKNOWN]
+    sign, colour = card.STATUS["failed" if listed else "passed"]
+    words = "; ".join(f"{cause.cause} ({cause.confidence})" for cause in listed) or "no cause was found here"
+    html = card.chip(sign, "cause found" if listed else "nothing wrong", colour)
+    html += card.heading(title) + card.line(words)
+    html += card.facts([(_name(fact), fact.says) for fact in told], "what was looked at", plain=True)
+    lines = [f"{sign} {title}", f"  {words}", *(f"    {_name(fact)}: {fact.says}" for fact in told)]
+    status = "failed" if listed else "passed"
+    show.show_html(card.frame(html, colour, status=status), "\n".join(lines))
+
+
+def _name(fact: Fact) -> str:
+    return fact.name.replace(".", " ").replace("_", " ")
+
+
+def _list(said: Iterable[str]) -> str:
+    items = "".join(f"<li>{escape(one)}</li>" for one in said)
+    return f'<ul style="margin:.4em 0 0;padding-left:1.4em">{items}</ul>'

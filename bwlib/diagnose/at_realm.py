@@ -12,13 +12,14 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
-from bwlib.diagnose.facts import Fact
+from bwlib.diagnose.facts import UNKNOWN, Fact
 from bwlib.diagnose.scene import Scene
 from bwlib.phone import host_towards
 from bwlib.sip.agent import Agent, Credentials, OutboundCall
 from bwlib.sip.digest import parse_auth_params
 from bwlib.sip.dns_message import DnsError
 from bwlib.sip.media import Media
+from bwlib.sip.sdp import SdpError
 from bwlib.sip.srv import NoNameServer, Server, resolve_a, resolve_srv
 from bwlib.sip.transport import Address
 
@@ -114,6 +115,7 @@ async def _reach(scene: Scene, target: Address) -> list[Fact]:
         answer, tcp, _ = await asyncio.gather(
             agent.options(f"sip:{scene.host}", target, OPTIONS_S), _tcp(target), _over(call, CHALLENGE_S)
         )
+        await _hang_up(call)  # a realm that does not challenge may have taken it
         word = str(answer.status) if answer else "silent"
         return [
             Fact("direct.options", word, f"OPTIONS from here to {place} by UDP: {word}", "SIP"),
@@ -172,9 +174,13 @@ async def _call(scene: Scene, target: Address) -> list[Fact]:
         scene.our_calls.add(call.sip_call_id)
         await _over(call, CALL_S)
         facts = [_answered(call)]
-        if call.answered.is_set():
-            facts.append(await _listen(call, media))
-        await _hang_up(call)
+        try:
+            if call.answered.is_set():
+                facts.append(await _listen(call, media))
+        except SdpError as error:
+            facts.append(Fact("direct.heard", UNKNOWN, f"the realm's SDP cannot be used: {error}", "SIP"))
+        finally:
+            await _hang_up(call)
         return facts
     finally:
         await agent.stop()

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from pydantic import SecretStr
 from sip_peer import SDP
 
-from bwlib.diagnose import at_realm
+from bwlib.diagnose import at_callback, at_realm
+from bwlib.models import Application
 from bwlib.sip.agent import Agent, IncomingCall
 
 HOST = "acme-1a2b3c.auth.bandwidth.test"
@@ -37,3 +45,46 @@ def test_an_invite_that_the_realm_takes_without_a_challenge_is_hung_up() -> None
         await realm.stop()
 
     asyncio.run(main())
+
+
+@contextmanager
+def server_that_asks_for_credentials() -> Iterator[tuple[str, list[str]]]:
+    """(its URL, the Authorization headers that came)."""
+    came: list[str] = []
+
+    class Asks(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            came.append(self.headers.get("Authorization", ""))
+            self.send_response(200 if came[-1] else 401)
+            self.send_header("WWW-Authenticate", 'Basic realm="x"')
+            self.end_headers()
+            self.wfile.write(b"<Response><Hangup/></Response>")
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    server = HTTPServer(("127.0.0.1", 0), Asks)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/initiate", came
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(("named", "sent"), [("{}", True), ("http://127.0.0.1:9/initiate", False)])
+def test_the_callback_password_goes_only_to_the_server_that_the_site_names(
+    monkeypatch: pytest.MonkeyPatch, named: str, sent: bool
+) -> None:
+    """The application at Bandwidth leads to a server; the site file names that one, or another."""
+    with server_that_asks_for_credentials() as (url, came):
+        there = Application("PBX", url, callback_user="user")
+        wanted = Application("PBX", named.format(url), callback_user="user", callback_password=SecretStr("k3y"))
+        monkeypatch.setattr(at_callback, "find_application", lambda *_: there)
+        looked_at = scene(client=None, application=wanted, recorder=None, callback_ca=None)
+        looked_at.run.settings = SimpleNamespace(
+            application=SimpleNamespace(name="PBX"), test=SimpleNamespace(dial="+19195550199")
+        )
+        (fact,) = at_callback.probe(looked_at)
+    secret = "Basic " + b64encode(b"user:k3y").decode()
+    assert came == (["", secret] if sent else [""])
+    assert fact.value == ("alive" if sent else "unknown")

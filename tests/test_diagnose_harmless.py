@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from sip_peer import SDP
 
 from bwlib.diagnose import at_callback, at_realm
+from bwlib.diagnose.by_call import would_go_elsewhere
 from bwlib.models import Application
 from bwlib.sip.agent import Agent, IncomingCall
 
@@ -88,3 +89,32 @@ def test_the_callback_password_goes_only_to_the_server_that_the_site_names(
     secret = "Basic " + b64encode(b"user:k3y").decode()
     assert came == (["", secret] if sent else [""])
     assert fact.value == ("alive" if sent else "unknown")
+
+
+def test_on_a_live_account_no_call_leaves_the_pbx_that_might_ring_a_stranger() -> None:
+    bound = {"credential": ("acme", "app-1"), "trunk": "acme", "route": "to-bandwidth", "extension": "out"}
+    assert elsewhere(**bound) == ""
+    assert elsewhere(**{**bound, "trunk": "other"}) == "the trunk does not authenticate as the site's SIP credential"
+    for credential in (None, ("acme", None), ("acme", "app-2")):
+        assert "was not read back as bound" in elsewhere(**{**bound, "credential": credential})
+    for place in ("route", "extension"):
+        for other in (None, "to-the-pstn"):
+            assert "by the site's route and trunk" in elsewhere(**{**bound, place: other})
+
+
+def elsewhere(credential: Any, trunk: Any, route: Any, extension: Any) -> str:
+    """credential: (user name, application). trunk: its user name. route: its trunk. extension: its route."""
+    table = SimpleNamespace(trunk="to-bandwidth", route="out")
+    looked_at = SimpleNamespace(
+        run=SimpleNamespace(settings=SimpleNamespace(road="realm", pbx=table)),
+        account=SimpleNamespace(
+            application=SimpleNamespace(id="app-1"),
+            credential=credential and SimpleNamespace(username=credential[0], application_id=credential[1]),
+        ),
+        on_pbx=SimpleNamespace(
+            trunk=SimpleNamespace(username=trunk),
+            route=route and SimpleNamespace(trunk=route),
+            extension=extension and SimpleNamespace(route=extension),
+        ),
+    )
+    return would_go_elsewhere(looked_at)  # type: ignore[arg-type]

@@ -26,7 +26,7 @@ HOST = "acme-1a2b3c.auth.bandwidth.test"
 def scene(**on: Any) -> Any:
     """As much of a Scene as the tests here need."""
     surroundings = SimpleNamespace(number="+19195550100", **on)
-    return SimpleNamespace(host=HOST, run=SimpleNamespace(on=surroundings), our_calls=set())
+    return SimpleNamespace(host=HOST, run=SimpleNamespace(on=surroundings), our_calls=set(), over=threading.Event())
 
 
 def test_an_invite_that_the_realm_takes_without_a_challenge_is_hung_up() -> None:

@@ -49,6 +49,7 @@ def probe(scene: Scene) -> list[Fact]:
     run, mark = scene.run, _mark(scene)
     address, displaces = registrar(run), scene.contact != "none"
     with Phone(address, run.settings.pbx.extension, run.secret(run.settings.pbx.extension_secret)) as phone:
+        scene.phones.append(phone)
         facts = [Fact("calls", "placed", "test calls were placed", "phone")]
         if displaces:
             there = "another phone is" if scene.contact else "it is not known whether another phone is"

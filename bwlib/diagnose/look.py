@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 
 from bwlib.calling import one_call_at_a_time
@@ -20,8 +20,10 @@ from bwlib.diagnose.scene import Probe, Scene
 from bwlib.diagnose.verdict import Verdict, judge, with_traps
 from bwlib.errors import BwlibError
 from bwlib.models import SipEvent
+from bwlib.phone import Phone
 
-CONFIGURED_S, CALLED_S = 9.0, 16.0
+CONFIGURED_S, CALLED_S, END_S = 9.0, 16.0, 3.0
+CALLING = ("realm", "direct", "calls")  # the probes that have a call while they last
 Tell = Callable[[str], None]
 
 
@@ -83,6 +85,7 @@ def _with_calls(scene: Scene, facts: Facts, tell: Tell) -> None:
         if scene.calls:
             stack.enter_context(one_call_at_a_time(scene.run.on.call_lock))
         watching = stack.enter_context(watch()) if watch and scene.calls else None
+        stack.callback(_end_calls, scene)
         _side_by_side(scene, probes, CALLED_S, facts, tell)
     if facts.value("calls") == "placed":
         facts.add(_of_calls(scene, facts, began, watching.events if watching else ()))
@@ -149,6 +152,22 @@ def _log(scene: Scene, since: float) -> Sequence[str]:
         return ()
 
 
+def _end_calls(scene: Scene) -> None:
+    """No call goes on after the look, also when it was interrupted or its time was over: nobody would hang up."""
+    scene.over.set()
+    ending = [threading.Thread(target=_end_calls_of, args=(phone,), daemon=True) for phone in scene.phones]
+    for thread in ending:
+        thread.start()
+    deadline = time.monotonic() + END_S
+    for thread in (*ending, *(scene.threads[name] for name in CALLING if name in scene.threads)):
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _end_calls_of(phone: Phone) -> None:
+    with suppress(Exception):  # it was being switched off anyway
+        phone.end_calls()
+
+
 # ---------------------------------------------------------------- within a time
 
 
@@ -157,7 +176,9 @@ def _side_by_side(scene: Scene, probes: Mapping[str, Probe], limit_s: float, fac
     ended: queue.Queue[tuple[str, list[Fact], float]] = queue.Queue()
     began = time.monotonic()
     for name, probe in probes.items():
-        threading.Thread(target=_run, args=(name, probe, scene, ended), name=f"probe {name}", daemon=True).start()
+        args = (name, probe, scene, ended)
+        scene.threads[name] = threading.Thread(target=_run, args=args, name=f"probe {name}", daemon=True)
+        scene.threads[name].start()
     waiting = set(probes)
     while waiting:
         left_s = limit_s - (time.monotonic() - began)

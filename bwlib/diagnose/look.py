@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from datetime import UTC, datetime
 
 from bwlib.calling import one_call_at_a_time
@@ -32,6 +32,12 @@ def look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
 
     Raises nothing for what does not answer: that is a fact like any other.
     """
+    # From the first probe on: the phone of another look that is going on would be taken for somebody's.
+    with one_call_at_a_time(scene.run.on.call_lock) if scene.calls else nullcontext():
+        return _look(scene, tell)
+
+
+def _look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
     facts = Facts()
     tell("looking at Bandwidth, at the callback URL and at the PBX")
     first: dict[str, Probe] = {"bandwidth": at_bandwidth.probe, "callback": at_callback.probe, "pbx": _pbx}
@@ -82,8 +88,6 @@ def _with_calls(scene: Scene, facts: Facts, tell: Tell) -> None:
     tell("placing short test calls" if scene.calls else "asking the realm, without a call")
     began, watch = time.time(), getattr(scene.run.on.pbx(), "watch", None) if "trunk" in facts else None
     with ExitStack() as stack:
-        if scene.calls:
-            stack.enter_context(one_call_at_a_time(scene.run.on.call_lock))
         watching = stack.enter_context(watch()) if watch and scene.calls else None
         stack.callback(_end_calls, scene)
         _side_by_side(scene, probes, CALLED_S, facts, tell)

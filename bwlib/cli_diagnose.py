@@ -34,7 +34,7 @@ def diagnose(
     """
     found, folder = _look(site_file.absolute(), place_call=place_call, after_call=after_call)
     if as_json:
-        print(json.dumps({**found.as_json(), "record": str(folder)}, ensure_ascii=False))
+        print(json.dumps({**found.as_json(), "record": str(folder)}))
     else:
         _print(found)
         print(folder)

@@ -43,6 +43,11 @@ def probe(scene: Scene) -> list[Fact]:
     seen.trunk = pbx.get_trunk(table.trunk)
     seen.route = pbx.get_route(table.route)
     seen.extension = pbx.get_extension(table.extension)
+    for name, secret in (  # not those of the site file: that they are others may be what is wrong
+        ("trunk's password", seen.trunk.password if seen.trunk else None),
+        ("extension's secret", seen.extension.secret if seen.extension else None),
+    ):
+        scene.run.record.redactor.learn(name, secret.get_secret_value() if secret else "")
     facts = [
         _there("trunk", table.trunk, seen.trunk),
         _there("route", table.route, seen.route),

@@ -8,7 +8,6 @@ Both calls go on at once, and are hung up as soon as they have told what they ca
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -125,9 +124,9 @@ def _outward(scene: Scene, phone: Phone, talk: Talk) -> list[Fact]:
     try:
         call = phone.dial(dial, timeout_s=ANSWER_S)
     except NotAsExpected as error:
-        code = re.match(r"\d{3}", error.came_back)
-        word = "unanswered" if "nobody answered" in error.came_back else code[0] if code else "silent"
-        said = Fact("outward.phone", word, f"the phone dialled {dial}: {error.came_back}", "phone")
+        if not any(event.text.startswith("SIP/2.0 ") for event in phone.events):
+            return [Fact("phone.register", "silent", f"{error.attempted} from the phone: {error.came_back}", "phone")]
+        said = Fact("outward.phone", "not-answered", f"the phone dialled {dial}: {error.came_back}", "phone")
         return [said, *_turned_away(scene, talk, dial)]
     facts = [Fact("outward.phone", "answered", f"the phone dialled {dial}, and was answered", "phone")]
     try:

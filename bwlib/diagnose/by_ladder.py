@@ -31,12 +31,23 @@ def read(
 
     Keeps each call's messages, with the one at which it failed, in `scene.ladders`.
     """
-    calls = ladder.calls_in(events, scene.our_calls)
-    into = [call for call in calls if _is_inward(scene, call)]
-    out = [call for call in calls if call not in into]
+    into, out = _sorted(scene, events)
     into = [call for call in into if call.word == ladder.ANSWERED] or into if answered else into
     facts = _facts(scene, "outward", "trunk", out) if outward else []
     return [*facts, *(_facts(scene, "inward", "pbx", into) if inward else [])]
+
+
+def ways_of(scene: Scene, events: Sequence[SipEvent]) -> set[str]:
+    """Which ways the calls in these messages go: "outward", "inward"."""
+    into, out = _sorted(scene, events)
+    return {way for way, calls in (("inward", into), ("outward", out)) if calls}
+
+
+def _sorted(scene: Scene, events: Sequence[SipEvent]) -> tuple[list[CallLadder], list[CallLadder]]:
+    """(into the PBX, out of it)."""
+    calls = ladder.calls_in(events, scene.our_calls)
+    into = [call for call in calls if _is_inward(scene, call)]
+    return into, [call for call in calls if call not in into]
 
 
 def _is_inward(scene: Scene, call: CallLadder) -> bool:
@@ -60,10 +71,17 @@ def _facts(scene: Scene, way: str, what: str, calls: Sequence[CallLadder]) -> li
     if way == "outward":
         facts += _sdp(call)
     if way == "inward":
-        admitted = "no" if call.word == ladder.NOT_RETRIED or call.code in (401, 407) else "yes"
-        says = "the PBX took the INVITE for the trunk's" if admitted == "yes" else "the PBX asked for credentials"
-        facts.append(Fact("inward.identified", admitted, says, SOURCE))
+        facts += _identified(call)
     return facts
+
+
+def _identified(call: CallLadder) -> list[Fact]:
+    """Whether the PBX took the INVITE for the trunk's, as far as it answered at all."""
+    if call.word == ladder.SILENT:
+        return []
+    if call.word == ladder.NOT_RETRIED or call.code in (401, 407):
+        return [Fact("inward.identified", "no", "the PBX asked Bandwidth's INVITE for credentials", SOURCE)]
+    return [Fact("inward.identified", "yes", "the PBX took the INVITE for the trunk's", SOURCE)]
 
 
 def _sdp(call: CallLadder) -> list[Fact]:

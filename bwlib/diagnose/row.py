@@ -3,6 +3,8 @@
 A row says what must have been seen (`when`, every entry of it), how sure that makes it (`kind`), and what else it
 explains (`explains`): a failing call that something read explains needs no second cause.
 
+Its first entry is what is wrong; the others say when that counts, and with which other rows it must not be confused.
+
 kind "read": the wrong thing itself was read. "seen": only its effect was seen, and nothing else in this table has that
 effect. "fits": its effect was seen, and other rows have the same one; then `next_probe` says how to tell them apart.
 
@@ -30,13 +32,23 @@ UNANSWERED = (*NOT_SENT, ladder.TRYING, ladder.REFUSED_AFTER_TRYING)
 FAILED = (*REFUSED, *UNANSWERED, ladder.NOT_RETRIED)
 NOT_HEARD = ("no", "lossy")
 
+# How Bandwidth says that a call ended when it was no ordinary end (dev.bandwidth.com/docs/voice, disconnect causes, an
+# open list; read 2026-11-23).
+CALLBACK_FAILED = ("callback-error", "invalid-bxml", "application-error")
+NO_ROOM = ("account-limit", "node-capacity-exceeded")
+ENDED_BADLY = ("rejected", "timeout", "busy", "error", *CALLBACK_FAILED, *NO_ROOM)
+
 # What a cause on the way out of the PBX leads to, and one on the way in.
 OUT: Where = {"outward.trunk": FAILED}
-IN: Where = {"inward.pbx": FAILED, "inward.phone": ("did-not-ring",)}
+IN: Where = {"inward.pbx": FAILED, "inward.phone": ("did-not-ring",), "call.cause": ("rejected", "timeout")}
 OUT_REFUSED: Where = {"outward.trunk": REFUSED}
 OUT_NOT_SENT: Where = {"outward.trunk": NOT_SENT}
 PHONE: Where = {"phone.register": ("refused",), **OUT_NOT_SENT}
-TALK: Where = {f"{way}.{what}": NOT_HEARD for way in ("outward", "inward") for what in ("heard", "spoken", "digits")}
+TALK: Where = {
+    f"{way}.{what}": NOT_HEARD if what != "digits" else ("no",)
+    for way in ("outward", "inward")
+    for what in ("heard", "spoken", "digits")
+}
 ACCOUNT_FAILS: Where = {"inward.create": ("refused", "rate-limited"), "inward.phone": ("did-not-ring",)}
 
 
@@ -74,6 +86,7 @@ NB10, NB20, NB30 = "notebook 10_application", "notebook 20_sip_credentials", "no
 #: name -> the values that say that something failed: what wants a cause.
 SYMPTOMS: Where = {
     "outward.trunk": FAILED,
+    "outward.phone": ("not-answered",),
     "inward.pbx": FAILED,
     "inward.phone": ("did-not-ring",),
     "inward.create": ("refused", "rate-limited"),
@@ -81,4 +94,5 @@ SYMPTOMS: Where = {
     "outward.webhook": ("none", "refused"),
     "outward.caller": ("differs",),
     **TALK,
+    "call.cause": ENDED_BADLY,
 }

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from bwlib.diagnose import ladder
-from bwlib.diagnose.row import ACCOUNT_FAILS, NB10, NB20, OUT, OUT_REFUSED, TALK, UNANSWERED, Where, read
+from bwlib.diagnose.row import (
+    ACCOUNT_FAILS,
+    CALLBACK_FAILED,
+    NB10,
+    NB20,
+    OUT,
+    OUT_REFUSED,
+    TALK,
+    UNANSWERED,
+    Where,
+    read,
+)  # fmt: skip
 
 _ANY = "account.*"
 
@@ -35,8 +46,14 @@ ACCOUNT = (
         "wait a minute and look again; if it stays so, ask Bandwidth for a higher limit", "no callbacks", ACCOUNT_FAILS,
     ),
     read(
-        "account-unreachable", "Bandwidth's API does not answer from here", {_ANY: ("no-answer", "broken")},
+        "account-unreachable", "Bandwidth's API gives no usable answer here: none at all, or a server error (5xx)",
+        {_ANY: ("no-answer", "broken")},
         "check this machine's network and proxy (HTTPS_PROXY), and Bandwidth's status page", "firewall", ACCOUNT_FAILS,
+    ),
+    read(
+        "account-refused", "Bandwidth refuses to say what the account has", {_ANY: ("refused", "absent")},
+        "check the account's id in the site file (bandwidth.account_id), and read the refusal", "no callbacks",
+        ACCOUNT_FAILS,
     ),
     read(
         "not-enabled", "SIP credentials (or HTTP voice) are not enabled for this account",
@@ -54,7 +71,7 @@ APPLICATION = (
     read(
         "wrong-app-type", "The application of that name is not a Voice application",
         {"application": ("other-type",)},
-        "an application's type cannot be changed: rename that one and create a Voice application", "no callbacks",
+        "rename that one and create a Voice application: an application's type cannot be changed", "no callbacks",
         {**OUT, **ACCOUNT_FAILS}, "application",
     ),
     read(
@@ -65,14 +82,28 @@ APPLICATION = (
         "application-twice", "Several Voice applications have the site's name", {"application": ("twice",)},
         "rename or delete all but one on the dashboard", "no callbacks", {**OUT, **ACCOUNT_FAILS},
     ),
-    *(
-        read(
-            "callback-get", f"The application's {what} callback is sent by GET, not POST",
-            {f"application.call_{what}_method": ("differs",)},
-            "set the method to POST on the application's page", "no callbacks",
-            {"outward.trunk": (ladder.REFUSED_AFTER,), "outward.webhook": ("none",)}, "application",
-        )
-        for what in ("initiated", "status")
+    read(
+        "callback-get", "Bandwidth sends the call initiated callback by GET, not POST",
+        {"application.call_initiated_method": ("differs",)},
+        "set the method to POST on the application's page", "no callbacks",
+        {"outward.trunk": (ladder.REFUSED_AFTER,), "outward.webhook": ("none",)}, "application",
+    ),
+    read(
+        "callback-get", "Bandwidth sends the call status callback by GET, not POST",
+        {"application.call_status_method": ("differs",)},
+        "set the method to POST on the application's page", "no callbacks", {}, "application",
+    ),
+    read(
+        "status-url", "The call status callback URL is not the one that the site file names: no disconnect events come",
+        {"application.call_status_url": ("differs",)},
+        "put the site's URL into Call status callback URL", "urls", {}, "application",
+    ),
+    read(
+        "callback-user", "The callback user in the application is not the one that the site file names",
+        {"application.callback_user": ("differs",)},
+        "type the site's callback user and password on the application's page", "urls",
+        {"outward.trunk": (ladder.REFUSED_AFTER, *UNANSWERED), "outward.webhook": ("none", "refused"), **TALK},
+        "application",
     ),
 )
 
@@ -94,7 +125,10 @@ _CALLBACK = {
     "credentials": ("callback-password", "The callback URL refuses the site's callback credentials",
                     "make user and password of the application and of the site file the ones that the server expects"),
 }  # fmt: skip
-_AFTER_CALLBACK: Where = {"outward.trunk": (ladder.REFUSED_AFTER, *UNANSWERED), "outward.webhook": ("none",), **TALK}
+_AFTER_CALLBACK: Where = {
+    "outward.trunk": (ladder.REFUSED_AFTER, *UNANSWERED), "outward.webhook": ("none",), **TALK,
+    "call.cause": CALLBACK_FAILED,
+}  # fmt: skip
 
 CALLBACK = (
     *(
@@ -106,7 +140,7 @@ CALLBACK = (
     ),
     read(
         "callback-password", "The application at Bandwidth has another callback password than its server asks for",
-        {"callback": ("alive",), "outward.webhook": ("refused",)},
+        {"outward.webhook": ("refused",), "callback": ("alive",)},
         "type the callback user and password anew on the application's page (they cannot be read back)", "urls",
         {**_AFTER_CALLBACK, "outward.webhook": ("none", "refused")}, "application",
     ),
@@ -162,10 +196,18 @@ REALM = (
         "no callbacks", OUT_REFUSED, "sip_credential",
     ),
     read(
-        "site-password", "The site's own secret is not the credential's password; the PBX has another one",
-        {"credential.password": ("differs",), "trunk.secret": ("differs",)},
+        "site-password", "The site file refers to another password than the credential's; the PBX has the right one",
+        {"credential.password": ("differs",), "trunk.password": ("as-wanted",)},
         "put the password that Bandwidth knows where sip_credential.password refers to", "no callbacks",
-        OUT_REFUSED, "sip_credential",
+    ),
+    read(
+        "site-password", "The site file refers to another password than the credential's",
+        {
+            "credential.password": ("differs",), "trunk.password": ("differs", "unknown"),
+            "trunk.secret": ("differs", "unknown"),
+        },
+        "put the password that Bandwidth knows where sip_credential.password refers to, and apply the trunk again",
+        "no callbacks", OUT_REFUSED, "sip_credential",
     ),
     read(
         "hash-realm", "The realm's challenge names another realm than its FQDN", {"direct.realm": ("differs",)},

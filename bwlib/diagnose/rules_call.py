@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from bwlib.diagnose import ladder
-from bwlib.diagnose.row import NOT_SENT, OUT_NOT_SENT, REFUSED, Rule, fits, read, seen
+from bwlib.diagnose.row import NO_ROOM, NOT_SENT, OUT, OUT_NOT_SENT, REFUSED, Rule, fits, read, seen
 
 NETWORK = (
     read(
         "realm-unresolved", "The realm's name is not in DNS, and the trunk needs it",
         {"dns": ("absent",), "trunk.needs_dns": ("yes",)},
         "wait (a new realm may need some minutes), and check the PBX's own name server", "firewall", OUT_NOT_SENT,
+    ),
+    read(
+        "realm-silent", "The realm answers nobody from here: its edge is down, or a firewall is in the way",
+        {
+            "direct.challenge": ("silent",), "outward.trunk": ("unknown",), "inward.pbx": ("unknown",),
+            "outward.phone": ("not-answered", "unknown"),
+        },
+        "allow UDP to the realm's address and port, out and back; check the address and port (SRV)", "firewall", OUT,
     ),
     seen(
         "realm-silent", "The realm answers nobody from here: its edge is down, or a firewall is in the way",
@@ -86,7 +94,7 @@ NETWORK = (
         "allow UDP from Bandwidth's SIP addresses to the PBX; check pbx.sip_host and its port", "firewall",
     ),
     fits(
-        "pbx-refuses-inward", "The PBX refuses Bandwidth's call", {"inward.pbx": REFUSED},
+        "pbx-refuses-inward", "The PBX refuses Bandwidth's call", {"inward.pbx": (*REFUSED, ladder.NOT_RETRIED)},
         "look at the PBX's log for that call: the identify, the inbound context, the extension", "no callbacks",
         "the code in the ladder: 401 the address is not admitted, 404 the number is not known",
     ),
@@ -125,5 +133,39 @@ def _audio(way: str) -> tuple[Rule, ...]:
         ),
     )
 
+
+# Of a call that is over, by Bandwidth's own word (diagnose --after-call).
+AFTERWARDS = (
+    seen(
+        "call-callback-error", "Bandwidth got no usable answer from the callback URL during this call",
+        {"call.cause": ("callback-error",)},
+        "read the application's log at that time; then run diagnose without --after-call, which asks the URL now",
+        "urls",
+    ),
+    seen(
+        "call-invalid-bxml", "The application answered this call with BXML that is not valid",
+        {"call.cause": ("invalid-bxml",)},
+        "read the call's errorMessage in the evidence, and check the answer with bwlib.bxml.read", "urls",
+    ),
+    seen(
+        "call-application-error", "The application's BXML asked for something that Bandwidth cannot do",
+        {"call.cause": ("application-error",)},
+        "read the call's errorMessage in the evidence; play WAV or MP3 only", "urls",
+    ),
+    seen(
+        "call-no-capacity", "Bandwidth had no capacity for this call: a limit of the account, or of its own",
+        {"call.cause": NO_ROOM}, "place fewer calls at once, or ask Bandwidth for a higher limit", "no callbacks",
+    ),
+    fits(
+        "call-rejected", "The far end rejected this call", {"call.cause": ("rejected", "busy")},
+        "look at the PBX's log for that time: the identify, the inbound context, the extension", "no callbacks",
+        "run diagnose without --after-call: a test call shows who rejects it, and with which code",
+    ),
+    fits(
+        "call-timeout", "Nobody answered this call in time", {"call.cause": ("timeout",)},
+        "check that a phone is registered at the extension, and that UDP from Bandwidth reaches the PBX", "firewall",
+        "call the extension from another one: if it rings, the way from Bandwidth to the PBX is closed",
+    ),
+)
 
 AUDIO = (*_audio("outward"), *_audio("inward"))

@@ -6,9 +6,15 @@ from bwlib.diagnose.row import IN, NB30, NOT_HEARD, OUT, OUT_NOT_SENT, OUT_REFUS
 
 TRUNK = (
     read(
-        "pbx-unreachable", "The PBX does not answer its manager interface", {"probe.pbx": ("failed", "no-answer")},
-        "start the PBX, and check the address, user and secret of its manager interface in the site file", "firewall",
-        {**OUT, **IN, "phone.register": ("silent",)},
+        "pbx-unreachable", "The PBX does not answer where the site file says that it can be configured",
+        {"probe.pbx": ("unreachable", "no-answer")},
+        "start the PBX, and check the address of its manager interface (FreePBX: of its pages) in the site file",
+        "firewall", {**OUT, **IN, "phone.register": ("silent",)},
+    ),
+    read(
+        "pbx-refuses", "The PBX refuses to be read", {"probe.pbx": ("refused",)},
+        "check user and secret of the manager interface (FreePBX: of the login) in the site file, and their rights",
+        "no callbacks",
     ),
     read("no-trunk", "There is no trunk of the site's name on the PBX", {"trunk": ("absent",)}, "make it: " + NB30,
           "no callbacks", {**OUT, **IN}, "trunk"),
@@ -18,7 +24,7 @@ TRUNK = (
     ),
     read(
         "realm-unresolved", "The trunk's server is a name that does not resolve, and nothing else says where to send",
-        {"trunk.needs_dns": ("yes",), "trunk.resolves": ("no",)},
+        {"trunk.resolves": ("no",), "trunk.needs_dns": ("yes",)},
         "correct the name; wait if the realm is new; on the sandbox give the trunk its outbound proxy", "firewall",
         OUT_NOT_SENT, "trunk",
     ),
@@ -56,8 +62,16 @@ TRUNK = (
     ),
     read(
         "wrong-password", "The trunk's password is not the credential's",
-        {"trunk.password": ("differs",), "trunk.secret": ("differs",), "credential.password": ("as-wanted", "unknown")},
+        {
+            "trunk.password": ("differs",), "trunk.secret": ("differs", "unknown"),
+            "credential.password": ("as-wanted", "unknown"),
+        },
         "set it to the credential's password", "no callbacks", OUT_REFUSED, "trunk",
+    ),
+    read(
+        "wrong-password", "The trunk's password is not the SIP URI's, as the site file refers to it",
+        {"trunk.secret": ("differs",), "sip_uri": ("enabled",)},
+        "set it to the SIP URI's password", "no callbacks", OUT_REFUSED, "trunk",
     ),
     read(
         "foreign-caller-id", "The trunk's caller id is no number of this site in +E.164",
@@ -68,6 +82,11 @@ TRUNK = (
     read(
         "from-domain", "The trunk's From domain is not the realm", {"trunk.from_domain": ("differs",)},
         "set From domain to the realm's FQDN", "caller id", OUT_REFUSED, "trunk",
+    ),
+    read(
+        "pai-sent", "The trunk sends P-Asserted-Identity, which the guide does not ask for",
+        {"trunk.send_pai": ("differs",)}, "set send_pai to no on the trunk (FreePBX: Send RPID/PAI)", "caller id",
+        {**OUT_REFUSED, "outward.caller": ("differs",)}, "trunk",
     ),
     read(
         "registration-on", "Registration is left on: the trunk registers at the realm",
@@ -125,6 +144,18 @@ ROUTE = (
         "route-caller-id", "The outbound route sets a caller id that is not the site's number",
         {"route.caller_id": ("differs",)}, "set the route's caller id to the site's number in +E.164", "caller id",
         {**OUT_REFUSED, "outward.caller": ("differs",)}, "route",
+    ),
+    read(
+        "route-request-uri", "The outbound route sends its calls to another Request-URI than this site's",
+        {"route.request_uri": ("differs",)},
+        "correct the URI in the route's Dial: the application's SIP URI, or with a realm the dialled number",
+        "no callbacks", OUT, "route",
+    ),
+    read(
+        "route-number-header", "The outbound route does not say the dialled number in X-Dialed-Number",
+        {"route.number_header": ("differs",)},
+        "let the route set the header: a call to a SIP URI does not say the number otherwise", "no callbacks",
+        {"outward.webhook": ("none",)}, "route",
     ),
     read("no-extension", "There is no extension of the site's number on the PBX", {"extension": ("absent",)},
           "make it: " + NB30, "no callbacks", {**PHONE, **IN}, "extension"),

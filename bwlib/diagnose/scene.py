@@ -41,7 +41,8 @@ class Configured:
 @dataclass
 class Scene:
     """One look. calls: whether calls may be placed (on a live account they may be billed). after_call: the call to
-    explain instead. since: from when on SIP messages belong to it, seconds since 1970, 0 for "not looked for".
+    explain instead. since, way: from when on SIP messages belong to a test call that has just failed (seconds since
+    1970, 0 for "not looked for"), and which one it was: "outward" or "inward".
 
     our_calls: Call-IDs of our own agent's INVITEs, which are not the PBX's. Probes run in threads of their own; each
     writes only what is its own here. over: set when the look ends, in whatever way: no probe goes on with a call then.
@@ -53,6 +54,7 @@ class Scene:
     calls: bool = True
     after_call: str = ""
     since: float = 0.0
+    way: str = ""
     account: Account = field(default_factory=Account)
     on_pbx: Configured = field(default_factory=Configured)
     contact: str = ""  # of the extension: "none", "alive", "silent"

@@ -51,6 +51,7 @@ class Lab:
         from bwlib.run import open_run
 
         run = open_run(self.seat.site_file, notebook=self.seat.lab, mode="apply", test_answer_timeout_s=8)
+        run.names_causes = False  # that is the trainee's to find
         calls = {"outward": run.call_from_extension, "inward": run.call_to_extension}
         for way, place in calls.items():
             if self.about["call"] in (way, "both"):

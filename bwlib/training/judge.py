@@ -110,6 +110,7 @@ def _heard(seat: Seat, notes: Notes, record: RunRecord) -> tuple[list[dict[str, 
     settings = judges_settings(seat)
     run = run_on(settings, record, notebook="judge", mode="apply")
     learn_secrets(settings, record)
+    run.names_causes = False
     place = {"outward": run.call_from_extension, "inward": run.call_to_extension}
     found, missed = [], []
     for way in notes.lab.ways:

@@ -15,7 +15,7 @@ from bwlib.bandwidth.wire import hash1
 from bwlib.diagnose.facts import UNKNOWN, Fact
 from bwlib.diagnose.scene import Scene
 from bwlib.errors import BandwidthError, BwlibError, NotAuthenticated, NotEntitled, Refused, Unavailable
-from bwlib.models import Application, Realm, SipCredential
+from bwlib.models import Application, Exchange, Realm, SipCredential
 from bwlib.record.journal import read_lines
 from bwlib.record.run_record import run_folders
 from bwlib.steps.application import FIELDS
@@ -25,6 +25,7 @@ T = TypeVar("T")
 SOURCE = "Bandwidth"
 # More than this and tokens, certificates and time stamps begin to fail in ways that look like something else.
 CLOCK_LIMIT_S = 60
+LATELY_S = 60
 # The account may not use SIP credentials (github.com/Bandwidth/api-docs numbers errors.mdx, read 2026-11-23).
 NOT_ENABLED = ("33004", "23013", "12150")
 _TRIED = ("application", "realm", "sip_credential")
@@ -163,6 +164,8 @@ def _password(scene: Scene, realm: Realm, found: SipCredential) -> Fact:
     password, name = scene.password(), "credential.password"
     if password is None:
         return Fact(name, UNKNOWN, "the site's secret reference gives no password now: not compared", "site file")
+    if not found.ha1.get_secret_value():
+        return Fact(name, UNKNOWN, "Bandwidth's answer has no Hash1 to compare with", SOURCE)
     fits = hash1(found.username, realm.fqdn, password).get_secret_value() == found.ha1.get_secret_value().lower()
     says = "HA1 of the site's password and Hash1 at Bandwidth are " + ("the same" if fits else "not the same")
     return Fact(name, "as-wanted" if fits else "differs", says, SOURCE)
@@ -188,7 +191,7 @@ def _sip_uri(scene: Scene) -> list[Fact]:
 
 def _clock(scene: Scene) -> list[Fact]:
     """By the Date of the answers that came to this run, the one that took least time to come."""
-    exchanges = [one for one in scene.run.on.recorder.latest if "date" in one.response_headers]
+    exchanges = [one for one in scene.run.on.recorder.latest if "date" in one.response_headers and _is_new(scene, one)]
     if not exchanges:
         return []
     quickest = min(exchanges, key=lambda exchange: exchange.elapsed_s)
@@ -202,6 +205,13 @@ def _clock(scene: Scene) -> list[Fact]:
     direction = "behind" if ahead_s > 0 else "ahead of"
     says = f"this machine's clock is {abs(ahead_s):.0f} s {direction} Bandwidth's (Date: {there:%Y-%m-%d %H:%M:%S})"
     return [Fact("clock", "off" if off else "right", says if off else "this machine's clock agrees", SOURCE)]
+
+
+def _is_new(scene: Scene, exchange: Exchange) -> bool:
+    """Whether Bandwidth answered it (the callback URL's server has a clock of its own), and in this look: a clock that
+    was mended since the last one is right."""
+    by_bandwidth = f"/accounts/{scene.run.on.account_id}/" in exchange.url or "/oauth2/" in exchange.url
+    return by_bandwidth and abs((datetime.now(UTC) - exchange.at).total_seconds()) < LATELY_S
 
 
 def _refused_before(scene: Scene) -> list[Fact]:

@@ -189,7 +189,7 @@ def _user_at_bandwidth(scene: Scene) -> str:
 def _password(scene: Scene, found: Trunk) -> list[Fact]:
     account, site = scene.account, scene.password()
     facts = []
-    if account.realm is not None and account.credential is not None:
+    if account.realm is not None and account.credential is not None and account.credential.ha1.get_secret_value():
         mine = hash1(account.credential.username, account.realm.fqdn, found.password).get_secret_value()
         fits = mine == account.credential.ha1.get_secret_value().lower()
         says = f"HA1 of the trunk's password and Hash1 at Bandwidth are {'' if fits else 'not '}the same"

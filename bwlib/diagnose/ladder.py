@@ -55,14 +55,20 @@ def calls_in(events: Sequence[SipEvent], ours: Collection[str] = ()) -> list[Cal
     """The calls in these messages (oldest first) by Call-ID, in the order of their first INVITE; `ours` left out."""
     by_call: dict[str, list[SipEvent]] = {}
     for event in events:
-        found = _CALL_ID.search(event.text)
-        if found and found[1] not in ours:
-            by_call.setdefault(found[1], []).append(event)
+        call_id = call_id_of(event)
+        if call_id and call_id not in ours:
+            by_call.setdefault(call_id, []).append(event)
     return [
         call_of(call_id, messages)
         for call_id, messages in by_call.items()
         if any(message.text.startswith("INVITE ") for message in messages)
     ]
+
+
+def call_id_of(event: SipEvent) -> str:
+    """A message's Call-ID, "" without one."""
+    found = _CALL_ID.search(event.text)
+    return found[1] if found else ""
 
 
 def call_of(call_id: str, events: Sequence[SipEvent]) -> CallLadder:

@@ -10,20 +10,22 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from bwlib.calling import one_call_at_a_time
-from bwlib.diagnose import at_bandwidth, at_callback, at_pbx, at_realm, by_call, by_ladder, pbx_state
+from bwlib.diagnose import at_bandwidth, at_callback, at_pbx, at_realm, by_call, by_ladder, ladder, pbx_state
 from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.scene import Probe, Scene
 from bwlib.diagnose.verdict import Verdict, judge, with_traps
 from bwlib.errors import BwlibError, PbxRefused, PbxUnreachable
 from bwlib.models import SipEvent
+from bwlib.phone import Phone
 
-CONFIGURED_S, CALLED_S = 9.0, 16.0
+CONFIGURED_S, CALLED_S, END_S = 9.0, 16.0, 3.0
+CALLING = ("realm", "direct", "calls")  # the probes that have a call while they last
 Tell = Callable[[str], None]
 
 
@@ -32,6 +34,12 @@ def look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
 
     Raises nothing for what does not answer: that is a fact like any other.
     """
+    # From the first probe on: the phone of another look that is going on would be taken for somebody's.
+    with one_call_at_a_time(scene.run.on.call_lock) if scene.calls else nullcontext():
+        return _look(scene, tell)
+
+
+def _look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
     facts = Facts()
     tell("looking at Bandwidth, at the callback URL and at the PBX")
     first: dict[str, Probe] = {"bandwidth": at_bandwidth.probe, "callback": at_callback.probe, "pbx": _pbx}
@@ -97,9 +105,8 @@ def _with_calls(scene: Scene, facts: Facts, tell: Tell) -> None:
     tell("placing short test calls" if scene.calls else "asking the realm, without a call")
     began, watch = time.time(), _of_pbx(scene, "watch") if "trunk" in facts else None
     with ExitStack() as stack:
-        if scene.calls:
-            stack.enter_context(one_call_at_a_time(scene.run.on.call_lock))
         watching = stack.enter_context(watch()) if watch and scene.calls else None
+        stack.callback(_end_calls, scene)
         _side_by_side(scene, probes, CALLED_S, facts, tell)
     if facts.value("calls") == "placed":
         told = watching.events if watching else ()
@@ -124,7 +131,7 @@ def _past_call(scene: Scene) -> list[Fact]:
     events = _events(scene, scene.since)
     if scene.after_call:
         wanted = scene.sip_call_ids or {scene.after_call}
-        events = [event for event in events or () if any(call_id in event.text for call_id in wanted)]
+        events = [event for event in events or () if ladder.call_id_of(event) in wanted]
         ways = by_ladder.ways_of(scene, events)
         if not ways and facts[0].value == UNKNOWN:
             facts.append(Fact("probe.call", "not-found", f"call: {facts[0].says}"))
@@ -174,6 +181,22 @@ def _log(scene: Scene, since: float) -> Sequence[str]:
         return ()
 
 
+def _end_calls(scene: Scene) -> None:
+    """No call goes on after the look, also when it was interrupted or its time was over: nobody would hang up."""
+    scene.over.set()
+    ending = [threading.Thread(target=_end_calls_of, args=(phone,), daemon=True) for phone in scene.phones]
+    for thread in ending:
+        thread.start()
+    deadline = time.monotonic() + END_S
+    for thread in (*ending, *(scene.threads[name] for name in CALLING if name in scene.threads)):
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _end_calls_of(phone: Phone) -> None:
+    with suppress(Exception):  # it was being switched off anyway
+        phone.end_calls()
+
+
 def _of_pbx(scene: Scene, what: str) -> Callable[..., Any] | None:
     """A method that not every PBX has; None too where there is no PBX to be had."""
     try:
@@ -191,7 +214,9 @@ def _side_by_side(scene: Scene, probes: Mapping[str, Probe], limit_s: float, fac
     ended: queue.Queue[tuple[str, list[Fact], float]] = queue.Queue()
     began = time.monotonic()
     for name, probe in probes.items():
-        threading.Thread(target=_run, args=(name, probe, scene, ended), name=f"probe {name}", daemon=True).start()
+        args = (name, probe, scene, ended)
+        scene.threads[name] = threading.Thread(target=_run, args=args, name=f"probe {name}", daemon=True)
+        scene.threads[name].start()
     waiting = set(probes)
     while waiting:
         left_s = limit_s - (time.monotonic() - began)

@@ -43,6 +43,7 @@ class World:
         monkeypatch.setattr(pbx_state, "probe", lambda scene: [])
         monkeypatch.setattr(look, "CONFIGURED_S", LIMIT_S)
         monkeypatch.setattr(look, "CALLED_S", LIMIT_S)
+        monkeypatch.setattr(look, "END_S", 0.1)
         self.redactor, self.pbx, self.told = Redactor(), of_pbx(), list[str]()
         self.events: Callable[[float], list[SipEvent]] | None = None
         self.client = SimpleNamespace(get_call=self._no_call)

@@ -85,7 +85,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
     patch.setenv("BW_RUNBOOK_HOME", str(home))
     patch.setattr("bwlib.run.sandbox_pbx", sandbox_pbx)
-    patch.setattr(by_call, "REGISTER_S", 0.2)
+    patch.setattr(by_call, "ANSWER_S", 0.5)
     control.start(home).set_switch("realm_create_s", "0")
     path = home / "site" / "site.toml"
     start_site(path, name="acme")

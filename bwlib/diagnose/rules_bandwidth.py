@@ -104,13 +104,6 @@ APPLICATION = (
         {"application.call_status_url": ("differs",)},
         "put the site's URL into Call status callback URL", "urls", {}, "application",
     ),
-    read(
-        "callback-user", "The application's callback user is not the one in the site file",
-        {"application.callback_user": ("differs",)},
-        "type the site's callback user and password on the application's page", "urls",
-        {"outward.trunk": (ladder.REFUSED_AFTER, *UNANSWERED), "outward.webhook": ("none", "refused"), **OUT_TALK},
-        "application",
-    ),
 )
 
 _CALLBACK = {
@@ -150,6 +143,13 @@ CALLBACK = (
         {"outward.webhook": ("refused",), "callback": ("alive",)},
         "enter callback user and password again on the application's page (the password cannot be read back)", "urls",
         {**_AFTER_CALLBACK, "outward.webhook": ("none", "refused")}, "application",
+    ),
+    read(
+        "callback-user", "The application's callback user is not the one in the site file",
+        {"application.callback_user": ("differs",)},
+        "type the site's callback user and password on the application's page", "urls",
+        {"outward.trunk": (ladder.REFUSED_AFTER, *UNANSWERED), "outward.webhook": ("none", "refused"), **OUT_TALK},
+        "application",
     ),
     read(
         "callback-url", "The application's callback URL is not the one in the site file",

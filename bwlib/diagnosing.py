@@ -142,12 +142,13 @@ _MENDS: Mapping[str, Callable[[Run], object]] = {
 }
 
 
-def cause_of_failed_call(run: Run, started: float) -> Finding | None:
+def cause_of_failed_call(run: Run, started: float, way: str) -> Finding | None:
     """The likely cause of a test call that has just failed, None when none was found.
 
-    First from what passed then; where that says nothing, and calls cost nothing, from calls of its own.
+    started: seconds since 1970. way: "outward" (from the extension) or "inward" (to it). First from what passed then;
+    where that says nothing, and calls cost nothing, from calls of its own.
     """
-    for scene in (Scene(run, calls=False, since=started), Scene(run)):
+    for scene in (Scene(run, calls=False, since=started, way=way), Scene(run)):
         if scene.calls and run.on.target != "sandbox":
             break
         try:

@@ -1,13 +1,13 @@
 """Two short calls, one each way, and what was seen of them: SIP at the realm, AMI events, RTP counters, ears, webhooks.
 
-The scripted phone is used only where no other phone is registered at the extension: nobody's registration is displaced.
+The scripted phone registers only where no other phone is registered at the extension: nobody's registration is
+displaced. On a live account a call leaves the PBX only where it was read back that it ends at the site's application.
 Both calls go on at once, and are hung up as soon as they have told what they can.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -46,11 +46,13 @@ def probe(scene: Scene) -> list[Fact]:
     if why_not:
         return [Fact("calls", "not-placed", f"no test call: {why_not}", "phone")]
     run, mark = scene.run, _mark(scene)
-    address, displaces = registrar(run), scene.contact in ("alive", "silent")
+    address, displaces = registrar(run), scene.contact != "none"
     with Phone(address, run.settings.pbx.extension, run.secret(run.settings.pbx.extension_secret)) as phone:
+        scene.phones.append(phone)
         facts = [Fact("calls", "placed", "test calls were placed", "phone")]
         if displaces:
-            says = "no programmatic call: another phone is registered at the extension, and is not displaced"
+            there = "another phone is" if scene.contact else "it is not known whether another phone is"
+            says = f"no programmatic call: {there} registered at the extension, and is not displaced"
             facts.append(Fact("inward", "not-placed", says, "phone"))
             return [*facts, *_outward(scene, phone, Talk("outward", mark))]
         facts += _register(phone)
@@ -96,14 +98,35 @@ def _register(phone: Phone) -> list[Fact]:
 # ---------------------------------------------------------------- from the extension
 
 
+def would_go_elsewhere(scene: Scene) -> str:
+    """Why a call out of the PBX might ring a stranger, as far as what was read says so; "" when it would not.
+
+    With an unbound credential Bandwidth sends it to the PSTN; by another route or trunk the PBX sends it anywhere.
+    """
+    account, seen, table = scene.account, scene.on_pbx, scene.run.settings.pbx
+    if scene.run.settings.road == "realm":
+        credential, application = account.credential, account.application
+        if credential is None or application is None or credential.application_id != application.id:
+            return "the SIP credential was not read back as bound to the site's application"
+        if seen.trunk is None or seen.trunk.username != credential.username:
+            return "the trunk does not authenticate as the site's SIP credential"
+    by_route = seen.extension is not None and seen.extension.route == table.route
+    by_trunk = seen.route is not None and seen.route.trunk == table.trunk
+    return "" if by_route and by_trunk else "the PBX would not send it by the site's route and trunk"
+
+
 def _outward(scene: Scene, phone: Phone, talk: Talk) -> list[Fact]:
     dial = scene.run.settings.test.dial
+    elsewhere = would_go_elsewhere(scene) if scene.run.on.target == "live" else ""
+    if elsewhere:
+        says = f"no call out of the PBX, because it might ring a stranger: {elsewhere}"
+        return [Fact("outward", "not-placed", says, "phone")]
     try:
         call = phone.dial(dial, timeout_s=ANSWER_S)
     except NotAsExpected as error:
-        code = re.match(r"\d{3}", error.came_back)
-        word = "unanswered" if "nobody answered" in error.came_back else code[0] if code else "silent"
-        said = Fact("outward.phone", word, f"the phone dialled {dial}: {error.came_back}", "phone")
+        if not any(event.text.startswith("SIP/2.0 ") for event in phone.events):
+            return [Fact("phone.register", "silent", f"{error.attempted} from the phone: {error.came_back}", "phone")]
+        said = Fact("outward.phone", "not-answered", f"the phone dialled {dial}: {error.came_back}", "phone")
         return [said, *_turned_away(scene, talk, dial)]
     facts = [Fact("outward.phone", "answered", f"the phone dialled {dial}, and was answered", "phone")]
     try:
@@ -148,7 +171,11 @@ def _inward(scene: Scene, phone: Phone, talk: Talk) -> list[Fact]:
         return [Fact("inward", "not-placed", f"no programmatic call: {why_not}", "phone")]
     waiting = phone.expect_call(answer_after_s=0.1)
     try:
-        placed = run.on.client.create_call(replace(request_to_extension(run), call_timeout_s=RING_S))
+        request = request_to_extension(run)
+        if not request.application_id:
+            waiting.cancel()
+            return [Fact("inward", "not-placed", "no programmatic call: there is no Voice application", "phone")]
+        placed = run.on.client.create_call(replace(request, call_timeout_s=RING_S))
     except BandwidthError as error:
         waiting.cancel()
         word = "rate-limited" if error.status == 429 else "refused"
@@ -163,7 +190,10 @@ def _inward(scene: Scene, phone: Phone, talk: Talk) -> list[Fact]:
     try:
         assert run.on.readback is not None
         first = _first(run.on.readback, "answer", talk.mark, lambda hook: hook.call_id == placed.id)
-        return [*facts, _arrived(talk, "answer", first), *_talk(scene, call, talk, placed.id)]
+        facts.append(_arrived(talk, "answer", first))
+        if first is None:  # nobody has said what to say: silence is no fault of the way
+            return facts
+        return [*facts, *_talk(scene, call, talk, placed.id)]
     finally:
         call.hang_up()
 

@@ -10,18 +10,22 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from bwlib.calling import one_call_at_a_time
-from bwlib.diagnose import at_bandwidth, at_callback, at_pbx, at_realm, by_call, by_ladder, pbx_state
-from bwlib.diagnose.facts import Fact, Facts
+from bwlib.diagnose import at_bandwidth, at_callback, at_pbx, at_realm, by_call, by_ladder, ladder, pbx_state
+from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.scene import Probe, Scene
 from bwlib.diagnose.verdict import Verdict, judge, with_traps
-from bwlib.errors import BwlibError
+from bwlib.errors import BwlibError, PbxRefused, PbxUnreachable
 from bwlib.models import SipEvent
+from bwlib.phone import Phone
 
-CONFIGURED_S, CALLED_S = 9.0, 16.0
+CONFIGURED_S, CALLED_S, END_S = 9.0, 16.0, 3.0
+CALLING = ("realm", "direct", "calls")  # the probes that have a call while they last
 Tell = Callable[[str], None]
 
 
@@ -30,6 +34,12 @@ def look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
 
     Raises nothing for what does not answer: that is a fact like any other.
     """
+    # From the first probe on: the phone of another look that is going on would be taken for somebody's.
+    with one_call_at_a_time(scene.run.on.call_lock) if scene.calls else nullcontext():
+        return _look(scene, tell)
+
+
+def _look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
     facts = Facts()
     tell("looking at Bandwidth, at the callback URL and at the PBX")
     first: dict[str, Probe] = {"bandwidth": at_bandwidth.probe, "callback": at_callback.probe, "pbx": _pbx}
@@ -37,19 +47,34 @@ def look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
     if facts.value("probe.callback") == "no-answer":
         what = f"no answer within {CONFIGURED_S:g} s"
         facts.add([at_callback.slow(scene.run.on.application.call_initiated_url, what)])
-    facts.add(at_pbx.compare(scene))
+    _add(facts, "compare", at_pbx.compare, scene)
     facts.add(_pinned(scene, facts))
     if scene.after_call or scene.since:
-        facts.add(_past_call(scene))
+        _add(facts, "call", _past_call, scene)
         _side_by_side(scene, {"dns": at_realm.probe_dns, "realm": at_realm.probe_reach}, CALLED_S, facts, tell)
     else:
         _with_calls(scene, facts, tell)
     facts.add(_srv_port(facts))
+    facts = _masked(scene, facts)
     return facts, with_traps(judge(facts), scene.traps)
 
 
+def _masked(scene: Scene, facts: Facts) -> Facts:
+    """The same without secrets: what others wrote is quoted, and may hold one."""
+    redact = scene.run.record.redactor.text
+    scene.traps = [
+        replace(trap, cause=redact(trap.cause), evidence=tuple(map(redact, trap.evidence)), fix=redact(trap.fix))
+        for trap in scene.traps
+    ]
+    return Facts(replace(fact, says=redact(fact.says)) for fact in facts.values())
+
+
 def _pbx(scene: Scene) -> list[Fact]:
-    return [*at_pbx.probe(scene), *pbx_state.probe(scene), *at_pbx.traps(scene)]
+    """What is configured, then what is running, then the traps: what was read before one of them fails is kept."""
+    facts = at_pbx.probe(scene)
+    for name, probe in (("PBX state", pbx_state.probe), ("PBX traps", at_pbx.traps)):
+        facts += _found(name, probe, scene)
+    return facts
 
 
 def _pinned(scene: Scene, facts: Facts) -> list[Fact]:
@@ -78,40 +103,46 @@ def _with_calls(scene: Scene, facts: Facts, tell: Tell) -> None:
         "dns": at_realm.probe_dns, "realm": at_realm.probe_reach, "direct": at_realm.probe_call, "calls": by_call.probe,
     }  # fmt: skip
     tell("placing short test calls" if scene.calls else "asking the realm, without a call")
-    began, watch = time.time(), getattr(scene.run.on.pbx(), "watch", None) if "trunk" in facts else None
+    began, watch = time.time(), _of_pbx(scene, "watch") if "trunk" in facts else None
     with ExitStack() as stack:
-        if scene.calls:
-            stack.enter_context(one_call_at_a_time(scene.run.on.call_lock))
         watching = stack.enter_context(watch()) if watch and scene.calls else None
+        stack.callback(_end_calls, scene)
         _side_by_side(scene, probes, CALLED_S, facts, tell)
     if facts.value("calls") == "placed":
-        facts.add(_of_calls(scene, facts, began, watching.events if watching else ()))
+        told = watching.events if watching else ()
+        _add(facts, "messages", lambda scene: _of_calls(scene, facts, began, told), scene)
 
 
 def _of_calls(scene: Scene, facts: Facts, began: float, told: Sequence[Mapping[str, str]]) -> list[Fact]:
     events = _events(scene, began)
     found = by_ladder.of_pbx(scene, told) + by_ladder.of_log(_log(scene, began))
     if events is None:
-        return found
+        return [*found, *by_ladder.of_phone(Facts([*facts.values(), *found]))]
     inward = facts.value("inward.create") == "ok"
     tried = "outward.phone" in facts
-    rang = facts.value("inward.phone") == "rang"
-    return [*by_ladder.read(scene, events, outward=tried, inward=inward, answered=rang), *found]
+    names = {"outward": "outward.phone", "inward": "inward.phone"}
+    answered = [way for way, name in names.items() if facts.value(name) in ("answered", "rang")]
+    return [*by_ladder.read(scene, events, outward=tried, inward=inward, answered=answered), *found]
 
 
 def _past_call(scene: Scene) -> list[Fact]:
     """A call that was placed before: its messages where they were seen, the webhooks, Bandwidth's word on it."""
-    facts = _asked_for(scene) if scene.after_call else []
+    facts, ways = _asked_for(scene) if scene.after_call else [], {scene.way}
     events = _events(scene, scene.since)
-    if events is not None and scene.after_call:
+    if scene.after_call:
         wanted = scene.sip_call_ids or {scene.after_call}
-        events = [event for event in events if any(call_id in event.text for call_id in wanted)]
+        events = [event for event in events or () if ladder.call_id_of(event) in wanted]
+        ways = by_ladder.ways_of(scene, events)
+        if not ways and facts[0].value == UNKNOWN:
+            facts.append(Fact("probe.call", "not-found", f"call: {facts[0].says}"))
     if events is not None:
-        both = not scene.after_call
-        read = by_ladder.read(scene, events, outward=both or bool(events), inward=True)
-        inward = [fact for fact in read if fact.name.startswith("inward.")]
-        facts += inward if inward and scene.after_call else read
-    return facts + by_ladder.of_log(_log(scene, scene.since or time.time() - 600))
+        facts += by_ladder.read(scene, events, outward="outward" in ways, inward="inward" in ways)
+    began = min((event.at.timestamp() for event in events or ()), default=time.time() - 600)
+    return facts + by_ladder.of_log(_log(scene, scene.since or began - 1))
+
+
+# Bandwidth's word for a call's direction is Bandwidth's, not the PBX's.
+_PBX_WAYS = {"outbound": "inward", "inbound": "outward"}
 
 
 def _asked_for(scene: Scene) -> list[Fact]:
@@ -121,10 +152,11 @@ def _asked_for(scene: Scene) -> list[Fact]:
     try:
         call = on.client.get_call(call_id)
         cause = f"{call.disconnect_cause or 'none'} {call.error_message or ''}".strip()
+        scene.way = _PBX_WAYS.get(call.direction, "")
         says = f"Bandwidth says of the call: {call.state}, cause {cause}"
         facts.append(Fact("call.cause", call.disconnect_cause or "none", says, "Bandwidth"))
     except BwlibError as error:
-        facts.append(Fact("call.cause", "unknown", f"Bandwidth on the call {call_id}: {error.came_back}", "Bandwidth"))
+        facts.append(Fact("call.cause", UNKNOWN, f"Bandwidth on the call {call_id}: {error.came_back}", "Bandwidth"))
     try:
         hooks = on.readback.webhooks(call_id=call_id) if on.readback else []
     except BwlibError:
@@ -142,11 +174,36 @@ def _events(scene: Scene, since: float) -> list[SipEvent] | None:
 
 
 def _log(scene: Scene, since: float) -> Sequence[str]:
-    look = getattr(scene.run.on.pbx(), "log_since", None)
+    look = _of_pbx(scene, "log_since")
     try:
         return look(datetime.fromtimestamp(since, UTC)) if look else ()
     except BwlibError:
         return ()
+
+
+def _end_calls(scene: Scene) -> None:
+    """No call goes on after the look, also when it was interrupted or its time was over: nobody would hang up."""
+    scene.over.set()
+    ending = [threading.Thread(target=_end_calls_of, args=(phone,), daemon=True) for phone in scene.phones]
+    for thread in ending:
+        thread.start()
+    deadline = time.monotonic() + END_S
+    for thread in (*ending, *(scene.threads[name] for name in CALLING if name in scene.threads)):
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _end_calls_of(phone: Phone) -> None:
+    with suppress(Exception):  # it was being switched off anyway
+        phone.end_calls()
+
+
+def _of_pbx(scene: Scene, what: str) -> Callable[..., Any] | None:
+    """A method that not every PBX has; None too where there is no PBX to be had."""
+    try:
+        found: Callable[..., Any] | None = getattr(scene.run.on.pbx(), what, None)
+    except BwlibError:
+        return None
+    return found
 
 
 # ---------------------------------------------------------------- within a time
@@ -157,7 +214,9 @@ def _side_by_side(scene: Scene, probes: Mapping[str, Probe], limit_s: float, fac
     ended: queue.Queue[tuple[str, list[Fact], float]] = queue.Queue()
     began = time.monotonic()
     for name, probe in probes.items():
-        threading.Thread(target=_run, args=(name, probe, scene, ended), name=f"probe {name}", daemon=True).start()
+        args = (name, probe, scene, ended)
+        scene.threads[name] = threading.Thread(target=_run, args=args, name=f"probe {name}", daemon=True)
+        scene.threads[name].start()
     waiting = set(probes)
     while waiting:
         left_s = limit_s - (time.monotonic() - began)
@@ -175,10 +234,25 @@ def _side_by_side(scene: Scene, probes: Mapping[str, Probe], limit_s: float, fac
 
 def _run(name: str, probe: Probe, scene: Scene, ended: queue.Queue[tuple[str, list[Fact], float]]) -> None:
     began = time.monotonic()
+    ended.put((name, _found(name, probe, scene), time.monotonic() - began))
+
+
+def _add(facts: Facts, name: str, probe: Probe, scene: Scene) -> None:
+    """What follows from what is here already: it asks nobody for long."""
+    facts.add(_found(name, probe, scene))
+
+
+def _found(name: str, probe: Probe, scene: Scene) -> list[Fact]:
+    """What it found, or why it could not: one that breaks must not hide what the others found."""
     try:
-        found = probe(scene)
+        return probe(scene)
     except BwlibError as error:
-        found = [Fact(f"probe.{name}", "failed", f"{name}: {error.came_back}", "")]
-    except Exception as error:  # a probe that breaks must not hide what the others found
-        found = [Fact(f"probe.{name}", "failed", f"{name}: {type(error).__name__} in the probe itself", "")]
-    ended.put((name, found, time.monotonic() - began))
+        return [Fact(f"probe.{name}", _word(error), f"{name}: {error.came_back}")]
+    except Exception as error:
+        return [Fact(f"probe.{name}", "failed", f"{name}: {type(error).__name__} in the probe itself")]
+
+
+def _word(error: BwlibError) -> str:
+    if isinstance(error, PbxUnreachable):
+        return "unreachable"
+    return "refused" if isinstance(error, PbxRefused) else "failed"

@@ -3,6 +3,8 @@
 A row says what must have been seen (`when`, every entry of it), how sure that makes it (`kind`), and what else it
 explains (`explains`): a failing call that something read explains needs no second cause.
 
+Its first entry is what is wrong; the others say when that counts, and with which other rows it must not be confused.
+
 kind "read": the wrong thing itself was read. "seen": only its effect was seen, and nothing else in this table has that
 effect. "fits": its effect was seen, and other rows have the same one; then `next_probe` says how to tell them apart.
 
@@ -24,19 +26,30 @@ Kind = Literal["read", "seen", "fits"]
 Bullet = Literal["no callbacks", "caller id", "urls", "firewall"]
 Where = Mapping[str, tuple[str, ...]]
 
-REFUSED = (ladder.REFUSED_AFTER, ladder.REFUSED_BEFORE)
+REFUSED = (ladder.REFUSED_AFTER, ladder.REFUSED_BEFORE, ladder.REFUSED_SOMEWHERE)
 NOT_SENT = (ladder.NO_INVITE, ladder.SILENT)
-UNANSWERED = (*NOT_SENT, ladder.TRYING, ladder.REFUSED_AFTER_TRYING)
+HELD = (ladder.TRYING, ladder.REFUSED_AFTER_TRYING, ladder.UNANSWERED)
+UNANSWERED = (*NOT_SENT, *HELD)
 FAILED = (*REFUSED, *UNANSWERED, ladder.NOT_RETRIED)
 NOT_HEARD = ("no", "lossy")
 
+# How Bandwidth says that a call ended when it was no ordinary end (dev.bandwidth.com/docs/voice, disconnect causes, an
+# open list; read 2026-11-23).
+CALLBACK_FAILED = ("callback-error", "invalid-bxml", "application-error")
+NO_ROOM = ("account-limit", "node-capacity-exceeded")
+ENDED_BADLY = ("rejected", "timeout", "busy", "error", *CALLBACK_FAILED, *NO_ROOM)
+
 # What a cause on the way out of the PBX leads to, and one on the way in.
 OUT: Where = {"outward.trunk": FAILED}
-IN: Where = {"inward.pbx": FAILED, "inward.phone": ("did-not-ring",)}
+IN: Where = {"inward.pbx": FAILED, "inward.phone": ("did-not-ring",), "call.cause": ("rejected", "timeout")}
 OUT_REFUSED: Where = {"outward.trunk": REFUSED}
-OUT_NOT_SENT: Where = {"outward.trunk": NOT_SENT}
+# The realm says something, and does not let the call through: what cannot make it, or the way to it, silent.
+OUT_TURNED_AWAY: Where = {"outward.trunk": (*REFUSED, *HELD, ladder.NOT_RETRIED)}
+IN_TURNED_AWAY: Where = {**IN, "inward.pbx": (*REFUSED, *HELD, ladder.NOT_RETRIED)}
+OUT_NOT_SENT: Where = {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED)}
 PHONE: Where = {"phone.register": ("refused",), **OUT_NOT_SENT}
-TALK: Where = {f"{way}.{what}": NOT_HEARD for way in ("outward", "inward") for what in ("heard", "spoken", "digits")}
+OUT_TALK: Where = {"outward.heard": NOT_HEARD, "outward.spoken": NOT_HEARD, "outward.digits": ("no",)}
+TALK: Where = {**OUT_TALK, "inward.heard": NOT_HEARD, "inward.spoken": NOT_HEARD, "inward.digits": ("no",)}
 ACCOUNT_FAILS: Where = {"inward.create": ("refused", "rate-limited"), "inward.phone": ("did-not-ring",)}
 
 
@@ -74,11 +87,14 @@ NB10, NB20, NB30 = "notebook 10_application", "notebook 20_sip_credentials", "no
 #: name -> the values that say that something failed: what wants a cause.
 SYMPTOMS: Where = {
     "outward.trunk": FAILED,
+    "outward.phone": ("not-answered",),
     "inward.pbx": FAILED,
     "inward.phone": ("did-not-ring",),
     "inward.create": ("refused", "rate-limited"),
     "phone.register": ("refused", "silent"),
     "outward.webhook": ("none", "refused"),
+    "inward.webhook": ("none",),
     "outward.caller": ("differs",),
     **TALK,
+    "call.cause": ENDED_BADLY,
 }

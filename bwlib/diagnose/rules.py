@@ -14,4 +14,5 @@ RULES: tuple[Rule, ...] = (
     *rules_pbx.ROUTE,
     *rules_call.NETWORK,
     *rules_call.AUDIO,
+    *rules_call.AFTERWARDS,
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
+from bwlib.diagnose.row import SYMPTOMS
 from bwlib.diagnose.verdict import CONFIDENCE, Cause, Verdict
 from bwlib.sip.ladder import FAILED_HERE
 from bwlib.widgets import card, show
@@ -20,6 +21,7 @@ BULLETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "no callbacks": (
         "Callbacks do not come: does the call reach the realm at all?",
         (
+            *("account.", "phone.register", "outward.phone", "inward.phone", "inward.create", "call.cause"),
             *("outward.trunk", "outward.hangup", "outward.left", "outward.webhook", "inward.pbx", "log."),
             *("pbx.security", "credential", "realm", "trunk.contact", "trunk.registration", "trunk.outbound_auth"),
             *("trunk.username", "trunk.password", "pbx.pending"),
@@ -47,22 +49,24 @@ BULLETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+_WELL, _LOOKED_AT = "a call that went through", "what was looked at"
+
+
 def show_verdict(
     facts: Facts, verdict: Verdict, ladders: Mapping[str, tuple[str, str]], sentence: str, bullet: str = ""
 ) -> None:
     """bullet: one of BULLETS shows what is about it, with the facts; "" shows the causes and the ladders."""
-    causes = [cause for cause in verdict.causes if bullet in ("", cause.bullet)]
     if bullet:
-        _show_bullet(facts, causes, bullet)
+        _show_bullet(facts, verdict, bullet)
         return
     _show_head(verdict, sentence)
-    for cause in causes:
+    for cause in verdict.causes:
         _show_cause(cause)
     for svg, text in ladders.values():
-        if FAILED_HERE in text or not causes:
+        if FAILED_HERE in text or not verdict.causes:
             show.show_ladder(svg, text)
         else:  # of a call that went well, beside one that did not
-            show.show_html(card.folded("a call that went through", show.figure(svg)), text)
+            show.show_html(card.folded(_WELL, show.figure(svg)), f"{_WELL}:\n{text}")
 
 
 def _show_head(verdict: Verdict, sentence: str) -> None:
@@ -76,8 +80,8 @@ def _show_head(verdict: Verdict, sentence: str) -> None:
             lines += [f"  {title}: {said}" for said in listed]
     if verdict.ruled_out:
         html += card.folded(f"ruled out ({len(verdict.ruled_out)})", _list(verdict.ruled_out))
-        lines += ["  ruled out:", *(f"    {said}" for said in verdict.ruled_out)]
-    show.show_html(card.frame(html, colour, status="passed" if verdict.healthy else "failed"), "\n".join(lines))
+        lines += [f"  ruled out ({len(verdict.ruled_out)}):", *(f"    {said}" for said in verdict.ruled_out)]
+    _show(card.frame(html, colour, status="passed" if verdict.healthy else "failed"), lines)
 
 
 def _show_cause(cause: Cause) -> None:
@@ -91,23 +95,45 @@ def _show_cause(cause: Cause) -> None:
     if cause.next_probe:
         rows.append(("to be sure", cause.next_probe))
     html += card.facts(rows, "", plain=True)
-    lines = [f"{cause.confidence}: {cause.cause}", *(f"  because {said}" for said in cause.because)]
-    lines += [f"  {name}: {said}" for name, said in rows]
-    show.show_html(card.frame(html, colour), "\n".join(lines))
+    lines = [f"{cause.confidence}: {cause.cause}", f"  {CONFIDENCE[cause.confidence]}"]
+    lines += [*(f"  because {said}" for said in cause.because), *(f"  {name}: {said}" for name, said in rows)]
+    _show(card.frame(html, colour), lines)
 
 
-def _show_bullet(facts: Facts, causes: Iterable[Cause], bullet: str) -> None:
+def _show_bullet(facts: Facts, verdict: Verdict, bullet: str) -> None:
     title, names = BULLETS[bullet]
-    listed = list(causes)
-    told = [fact for fact in facts.values() if fact.name.startswith(names) and fact.value != UNKNOWN]
-    sign, colour = card.STATUS["failed" if listed else "passed"]
-    words = "; ".join(f"{cause.cause} ({cause.confidence})" for cause in listed) or "no cause was found here"
-    html = card.chip(sign, "cause found" if listed else "nothing wrong", colour)
-    html += card.heading(title) + card.line(words)
-    html += card.facts([(_name(fact), fact.says) for fact in told], "what was looked at", plain=True)
-    lines = [f"{sign} {title}", f"  {words}", *(f"    {_name(fact)}: {fact.says}" for fact in told)]
-    status = "failed" if listed else "passed"
-    show.show_html(card.frame(html, colour, status=status), "\n".join(lines))
+    quoted = {says for cause in verdict.causes if cause.bullet == bullet for says in cause.because}
+    known = [fact for fact in facts.values() if fact.value != UNKNOWN]
+    told = [fact for fact in known if fact.name.startswith(names) or fact.says in quoted]
+    status, word, said = _state(told, verdict, bullet)
+    sign, colour = card.STATUS[status]
+    html = card.chip(sign, word, colour) + card.heading(title) + card.line(said)
+    lines = [f"{sign} {title}: {word}", f"  {said}"]
+    if told:
+        html += card.facts([(_name(fact), fact.says) for fact in told], _LOOKED_AT, plain=True)
+        lines += [f"  {_LOOKED_AT}:", *(f"    {_name(fact)}: {fact.says}" for fact in told)]
+    _show(card.frame(html, colour, status=status), lines)
+
+
+def _state(told: Sequence[Fact], verdict: Verdict, bullet: str) -> tuple[str, str, str]:
+    """(status, its word, a sentence). Nothing is called right that fails, or that nobody could look at."""
+    here = [cause for cause in verdict.causes if cause.bullet == bullet]
+    if here:
+        return "failed", "cause found", "; ".join(f"{cause.cause} ({cause.confidence})" for cause in here)
+    failing = [fact.says for fact in told if fact.value in SYMPTOMS.get(fact.name, ())]
+    elsewhere = [cause.cause for cause in verdict.causes if any(says in cause.because for says in failing)]
+    if elsewhere:
+        return "failed", "explained elsewhere", f"what fails here comes from: {'; '.join(elsewhere)}"
+    if failing:
+        return "failed", "not known", f"the cause of this is not known: {'; '.join(failing)}"
+    if not told:
+        return "skipped", "not looked at", "; ".join(verdict.not_looked) or "there was nothing here to look at"
+    return "passed", "nothing wrong", "no cause was found here"
+
+
+def _show(html: str, lines: Iterable[str]) -> None:
+    """Control characters as escapes in the text: what others wrote at Bandwidth or the PBX colours no terminal."""
+    show.show_html(html, "\n".join(map(show.one_line, lines)))
 
 
 def _name(fact: Fact) -> str:

@@ -71,13 +71,13 @@ def open_lab(
     browser: Annotated[bool, typer.Option(help="open a browser")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """JupyterLab on a trainee's lab; Ctrl-C ends it and the lab's sandbox. What was done stays."""
+    """JupyterLab on a trainee's lab; Ctrl-C ends it and the labs' sandboxes. What was done stays."""
     from bwlib.lab import running_lab, signals_as_interrupt
     from bwlib.training.desk import begin_lab, class_of, variables_of
     from bwlib.training.labs import find_lab, labs_folder, labs_in
     from bwlib.training.notebook import write_notebooks
     from bwlib.training.opening import end_sandbox
-    from bwlib.training.seat import Seat, trainee_folder
+    from bwlib.training.seat import Seat, seats_of, trainee_folder
 
     folder = trainee_folder(name)
     texts = Path(class_of(folder).get("labs") or labs_folder())
@@ -97,7 +97,8 @@ def open_lab(
     except KeyboardInterrupt:
         ended = 0
     finally:
-        end_sandbox(seat)
+        for each in seats_of(folder):  # another lab may have been opened there
+            end_sandbox(each)
     raise typer.Exit(int(ended != 0))
 
 

@@ -44,7 +44,7 @@ def about(notes: Notes) -> dict[str, Any]:
     lab = notes.lab
     return {
         **{name: getattr(lab, name) for name in ("id", "title", "level", "story", "call")},
-        **{name: getattr(notes, name) for name in ("started", "hints", "attempts", "certificate")},
+        **{name: getattr(notes, name) for name in ("started", "seed", "hints", "attempts", "certificate")},
     }
 
 

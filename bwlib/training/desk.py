@@ -20,8 +20,8 @@ from pydantic import SecretStr
 
 from bwlib.errors import BwlibError, SettingsError
 from bwlib.guide import Run
-from bwlib.pbx import Pbx
 from bwlib.pbx.ami import Ami
+from bwlib.pbx.asterisk import RELOADED
 from bwlib.pbx.asterisk_text import mask_secrets
 from bwlib.record.signers import CONFIG_VARIABLE, config_folder
 from bwlib.sandbox import control
@@ -90,8 +90,11 @@ class Lab:
         )
 
     def reload(self) -> None:
-        """Have the lab's PBX read its files again. Raises: PbxRefused when it does not take them as they are."""
-        self._pbx().apply()
+        """Have the lab's PBX read its files again, as `core reload` would; what it thinks of them is in its log."""
+        with self._ami() as ami:
+            for module in RELOADED:
+                ami.command(f"module reload {module}")
+            ami.command("dialplan reload")
         show.show_text("Reloaded", ["the PBX has read its files"])
 
     def asterisk(self, command: str) -> None:
@@ -99,15 +102,12 @@ class Lab:
         words = command.split()
         if "show" not in words[:3]:
             raise SettingsError(f"ask the PBX: {command}", "that is no show command", "change things in its files")
-        sandbox = control.start(self.seat.home)
-        note = sandbox.get_note("pbx")
-        with Ami(note["ami_host"], note["ami_port"], note["ami_user"], SecretStr(note["ami_secret"])) as ami:
+        with self._ami() as ami:
             show.show_sheet(command, mask_secrets("\n".join(ami.command(" ".join(words)))))
 
-    def _pbx(self) -> Pbx:
-        from bwlib.run import sandbox_pbx
-
-        return sandbox_pbx(control.start(self.seat.home))
+    def _ami(self) -> Ami:
+        note = control.start(self.seat.home).get_note("pbx")
+        return Ami(note["ami_host"], note["ami_port"], note["ami_user"], SecretStr(note["ami_secret"]))
 
     def hint(self) -> None:
         """The next of three hints; each one taken stands in the certificate."""

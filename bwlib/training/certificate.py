@@ -6,7 +6,7 @@ could forge one; it says so itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from bwlib.record.run_record import RunRecord
 from bwlib.record.verdict import plain
 from bwlib.record.verify import verify
 from bwlib.training.breaking import BY_NAME
+from bwlib.training.labs import LabText
 from bwlib.training.seat import Notes, Seat
 
 PASSED = "lab_passed"
@@ -44,6 +45,9 @@ def write_certificate(record: RunRecord, seat: Seat, notes: Notes, heard: Sequen
         "hints": notes.hints,
         "saw_solution": notes.saw_solution,
         "attempts": notes.attempts,
+        "begun": notes.begun,
+        "breaks": list(notes.lab.breaks),
+        "call": notes.lab.call,
         "was_broken": [BY_NAME[name].said for name in notes.lab.breaks],
         "heard": list(heard),
         "note": NOT_PROOF,
@@ -59,10 +63,11 @@ def in_words(facts: dict[str, Any]) -> str:
     broken = "\n".join(f"  - {said}" for said in facts["was_broken"])
     heard = "\n".join(f"  - {call['direction']}: {call['by_phone']} {call['by_bandwidth']}" for call in facts["heard"])
     solution = ", and the solution" if facts["saw_solution"] else ""
+    begun = f" (begun {facts['begun']} times)" if facts["begun"] > 1 else ""
     return f"""\
 {facts["trainee"]} passed the lab "{facts["title"]}" ({facts["lab"]}, {facts["level"]})
 passed      {facts["passed"]}
-took        {facts["minutes"]} minutes, {facts["attempts"]} attempts, {facts["hints"]} hints{solution}
+took        {facts["minutes"]} minutes, {facts["attempts"]} attempts, {facts["hints"]} hints{solution}{begun}
 seed        {facts["seed"]}
 what was broken
 {broken}
@@ -77,7 +82,11 @@ heard calls (correlation by the phone, by Bandwidth's side)
 
 @dataclass(frozen=True)
 class Certificate:
-    """One as it was found. What it says is its maker's word; `sentence` and `holds` are what verify says of it."""
+    """One as it was found. What it says is its maker's word; `sentence` and `holds` are what verify says of it.
+
+    begun: how often the lab was begun. known_lab: whether the lab of that name here breaks and asks for the same; None
+    when there is none of that name.
+    """
 
     folder: str
     trainee: str
@@ -87,7 +96,9 @@ class Certificate:
     hints: int
     saw_solution: bool
     attempts: int
+    begun: int
     seed: str
+    known_lab: bool | None
     signer: str
     holds: bool
     sentence: str
@@ -96,13 +107,14 @@ class Certificate:
         return asdict(self)
 
 
-def certificates_in(folder: Path) -> list[Certificate]:
-    """All below `folder`, by trainee, lab and time. Other records are passed over."""
-    found = [_read(path.parent) for path in sorted(folder.rglob("journal.jsonl"))]
+def certificates_in(folder: Path, labs: Iterable[LabText] = ()) -> list[Certificate]:
+    """All below `folder`, by trainee, lab and time. Other records are passed over. labs: those that are known here."""
+    known = {lab.id: ([*lab.breaks], lab.call) for lab in labs}
+    found = [_read(path.parent, known) for path in sorted(folder.rglob("journal.jsonl"))]
     return sorted((each for each in found if each), key=lambda each: (each.trainee, each.lab, each.passed))
 
 
-def _read(folder: Path) -> Certificate | None:
+def _read(folder: Path, known: Mapping[str, tuple[list[str], str]]) -> Certificate | None:
     try:
         line = next((line for line in read_lines(folder / "journal.jsonl") if line["kind"] == PASSED), None)
     except RecordError:
@@ -119,11 +131,18 @@ def _read(folder: Path) -> Certificate | None:
         hints=int(_number(line.get("hints"))),
         saw_solution=line.get("saw_solution") is True,
         attempts=int(_number(line.get("attempts"))),
+        begun=int(_number(line.get("begun"))),
         seed=plain(line.get("seed", "")),
+        known_lab=_is_known(line, known),
         signer=verdict.signer.principal or verdict.signer.fingerprint if verdict.signer else "",
         holds=verdict.exit_code == 0,
         sentence=verdict.sentence,
     )
+
+
+def _is_known(line: Mapping[str, Any], known: Mapping[str, tuple[list[str], str]]) -> bool | None:
+    here = known.get(str(line.get("lab")))
+    return None if here is None else (line.get("breaks"), line.get("call")) == here
 
 
 def _number(value: object) -> float:

@@ -7,7 +7,10 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -18,10 +21,11 @@ from peers import asterisk
 from bwlib import open_lab
 from bwlib.record.verify import verify
 from bwlib.sandbox import control
+from bwlib.sandbox.control import Sandbox
 from bwlib.training.breaking import BY_NAME
 from bwlib.training.certificate import certificates_in
 from bwlib.training.desk import ask_judge
-from bwlib.training.labs import labs_folder, labs_in
+from bwlib.training.labs import find_lab, labs_folder, labs_in
 from bwlib.training.opening import mend_all, stage_of
 from bwlib.training.seat import Seat, read_notes
 
@@ -89,11 +93,29 @@ def test_nothing_but_mending_passes_a_lab(home: Path, tmp_path: Path) -> None:
     assert "challenge was put back" in ask_judge("check", lab.seat)["reasons"][0]
     assert sandbox.switches()["challenge"] == "on"
 
+    with turned_all_the_time(sandbox, "challenge", "off"):  # a thread of the notebook's can be quicker than the judge
+        assert "a switch of the sandbox was turned" in ask_judge("check", lab.seat)["reasons"][-1]
+
     half_mended(lab.seat)
     sandbox.down()  # a sandbox that was ended does not mend what it held in its memory
     assert ask_judge("check", lab.seat)["passed"] is False
     assert certificates_in(home / "train") == []
     assert not list(lab.seat.certificates.glob("*"))
+
+
+@contextmanager
+def turned_all_the_time(sandbox: Sandbox, switch: str, value: str) -> Iterator[None]:
+    over = threading.Event()
+
+    def turn() -> None:
+        while not over.wait(0.02):
+            sandbox.set_switch(switch, value)
+
+    turning = threading.Thread(target=turn)
+    turning.start()
+    yield
+    over.set()
+    turning.join()
 
 
 def half_mended(seat: Seat) -> None:
@@ -132,6 +154,10 @@ def test_a_class_is_started_and_collected_on_the_command_line(home: Path) -> Non
     (row,) = json.loads(collected.stdout)
     assert (row["trainee"], row["seed"], row["holds"]) == ("bob", "3", True)
     assert verify(Path(row["folder"])).exit_code == 0
+
+    assert (row["known_lab"], row["begun"]) == (True, 1)
+    easier = find_lab(labs_folder(), "02")
+    assert certificates_in(home, [replace(easier, id=told["lab"])])[0].known_lab is False
 
     journal = Path(row["folder"]) / "journal.jsonl"
     journal.write_text(journal.read_text().replace('"hints": 0', '"hints": 1'))

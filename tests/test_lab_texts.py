@@ -15,6 +15,7 @@ from test_notebooks import FORBIDDEN, ORDER, read
 
 from bwlib.errors import NotAsExpected, SettingsError
 from bwlib.training.breaking import BREAKS, BY_NAME
+from bwlib.training.certificate import certificates_in
 from bwlib.training.config_edits import add_section, drop_option, drop_section, option_of, set_option
 from bwlib.training.judge import about, hint, solution
 from bwlib.training.labs import LEVELS, LabText, find_lab, labs_folder, labs_in, read_lab
@@ -169,6 +170,19 @@ def test_hints_and_the_solution_count_on_when_a_lab_is_begun_again(tmp_path: Pat
     assert hint(seat)["number"] == 2
     solution(seat)
     assert _earlier(seat) == {"hints": 2, "attempts": 0, "saw_solution": True, "begun": 2}
+
+
+def test_whatever_lies_beside_certificates_is_passed_over(tmp_path: Path) -> None:
+    for name, text in {"words": "garbage\n", "list": "[1]\n", "cut": '{"kind"', "other": '{"kind": "step"}\n'}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "journal.jsonl").write_text(text)
+    (tmp_path / "folder" / "journal.jsonl").mkdir(parents=True)
+    (tmp_path / "endless").mkdir()
+    (tmp_path / "endless" / "journal.jsonl").symlink_to("/dev/zero")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 no zip")
+    (tmp_path / "folder.zip").mkdir()
+    assert certificates_in(tmp_path, LABS) == []
 
 
 # ------------------------------------------------------------------ edits

@@ -6,6 +6,7 @@ could forge one; it says so itself.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -15,7 +16,9 @@ from typing import Any
 from bwlib.errors import RecordError
 from bwlib.record.closing import close_without_report
 from bwlib.record.journal import read_lines, utc_now
+from bwlib.record.manifest import JOURNAL
 from bwlib.record.run_record import RunRecord
+from bwlib.record.unpack import BadArchive, unpacked
 from bwlib.record.verdict import plain
 from bwlib.record.verify import verify
 from bwlib.training.breaking import BY_NAME
@@ -23,6 +26,7 @@ from bwlib.training.labs import LabText
 from bwlib.training.seat import Notes, Seat
 
 PASSED = "lab_passed"
+_LARGEST_JOURNAL = 16 * 1024**2  # bytes; a certificate's is a few thousand
 NOT_PROOF = "Made and signed on the trainee's own machine: its owner could forge one."
 
 
@@ -108,22 +112,27 @@ class Certificate:
 
 
 def certificates_in(folder: Path, labs: Iterable[LabText] = ()) -> list[Certificate]:
-    """All below `folder`, by trainee, lab and time. Other records are passed over. labs: those that are known here."""
+    """All below `folder`, folders and zips of them, by trainee, lab and time. Whatever else is there is passed over.
+
+    labs: those that are known here.
+    """
     known = {lab.id: ([*lab.breaks], lab.call) for lab in labs}
-    found = [_read(path.parent, known) for path in sorted(folder.rglob("journal.jsonl"))]
+    places = [path.parent for path in sorted(folder.rglob(JOURNAL))] + sorted(folder.rglob("*.zip"))
+    found = [_read(place, known) for place in places]
     return sorted((each for each in found if each), key=lambda each: (each.trainee, each.lab, each.passed))
 
 
-def _read(folder: Path, known: Mapping[str, tuple[list[str], str]]) -> Certificate | None:
+def _read(place: Path, known: Mapping[str, tuple[list[str], str]]) -> Certificate | None:
+    """place: a folder or a zip, from anybody."""
     try:
-        line = next((line for line in read_lines(folder / "journal.jsonl") if line["kind"] == PASSED), None)
-    except RecordError:
+        line = _passed_line(place)
+    except (RecordError, BadArchive, OSError):
         line = None
     if line is None:
         return None
-    verdict = verify(folder)
+    verdict = verify(place)
     return Certificate(
-        folder=plain(folder),
+        folder=plain(place),
         trainee=plain(line.get("trainee", "")),
         lab=plain(line.get("lab", "")),
         passed=plain(line.get("passed", "")),
@@ -138,6 +147,16 @@ def _read(folder: Path, known: Mapping[str, tuple[list[str], str]]) -> Certifica
         holds=verdict.exit_code == 0,
         sentence=verdict.sentence,
     )
+
+
+def _passed_line(place: Path) -> dict[str, Any] | None:
+    if place.suffix == ".zip":
+        with unpacked(place) as record:
+            return _passed_line(record.folder)
+    journal = (place / JOURNAL).lstat()
+    if not stat.S_ISREG(journal.st_mode) or journal.st_size > _LARGEST_JOURNAL:
+        return None
+    return next((line for line in read_lines(place / JOURNAL) if line["kind"] == PASSED), None)
 
 
 def _is_known(line: Mapping[str, Any], known: Mapping[str, tuple[list[str], str]]) -> bool | None:

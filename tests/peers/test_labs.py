@@ -19,6 +19,7 @@ from nbclient import NotebookClient
 from peers import asterisk
 
 from bwlib import open_lab
+from bwlib.record.pack import pack
 from bwlib.record.verify import verify
 from bwlib.sandbox import control
 from bwlib.sandbox.control import Sandbox
@@ -138,7 +139,7 @@ def test_run_all_of_an_untouched_lab_ends_without_an_error_and_says_not_passed_y
     assert "0 of 3 were taken" in said
 
 
-def test_a_class_is_started_and_collected_on_the_command_line(home: Path) -> None:
+def test_a_class_is_started_and_collected_on_the_command_line(home: Path, tmp_path: Path) -> None:
     started = train("start", "bob", "--lab", "01", "--seed", "3", "--json")
     assert started.returncode == 0, started.stderr
     told = json.loads(started.stdout)
@@ -158,6 +159,10 @@ def test_a_class_is_started_and_collected_on_the_command_line(home: Path) -> Non
     assert (row["known_lab"], row["begun"]) == (True, 1)
     easier = find_lab(labs_folder(), "02")
     assert certificates_in(home, [replace(easier, id=told["lab"])])[0].known_lab is False
+
+    (tmp_path / "handed-in").mkdir()
+    pack(Path(row["folder"]), tmp_path / "handed-in" / "bob.zip")
+    assert [(each.trainee, each.holds) for each in certificates_in(tmp_path / "handed-in")] == [("bob", True)]
 
     journal = Path(row["folder"]) / "journal.jsonl"
     journal.write_text(journal.read_text().replace('"hints": 0', '"hints": 1'))

@@ -262,7 +262,7 @@ def test_which_ways_calls_went_is_told_by_who_sent_the_invite() -> None:
 
 def test_the_call_that_the_phone_answered_is_told_though_another_was_refused_after_it() -> None:
     events = interleaved(inward("INVITE 100 200 ACK BYE 200", "a"), inward("INVITE 404 ACK", "b"))
-    assert Facts(by_ladder.read(scene(), events, answered=True)).value("inward.pbx") == ladder.ANSWERED
+    assert Facts(by_ladder.read(scene(), events, answered=["inward"])).value("inward.pbx") == ladder.ANSWERED
 
 
 @pytest.mark.parametrize(

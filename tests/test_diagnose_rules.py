@@ -25,7 +25,7 @@ GUESSED = [row for row, rule in zip(ROWS, RULES, strict=True) if rule.kind != "r
 #: names that several rows share on purpose: one cause that shows in different places
 SHARED = {
     "callback-get", "callback-password", "site-password", "wrong-password", "realm-unresolved", "realm-silent",
-    "nat-address", "rtp-to-pbx-lost", "rtp-from-pbx-lost", "digits-lost", "packets-lost",
+    "webhook-lost", "nat-address", "rtp-to-pbx-lost", "rtp-from-pbx-lost", "digits-lost", "packets-lost",
 }  # fmt: skip
 SURE = {"seen": "likely", "fits": "possible"}
 
@@ -218,9 +218,9 @@ def test_a_row_says_what_is_wrong_and_what_to_do(rule: Rule) -> None:
 
 # A fix begins with what to do. A verb that is missing here is one to think about, and then to add.
 IMPERATIVES = {
-    "add", "allow", "answer", "ask", "bind", "check", "compare", "correct", "create", "delete", "follow", "give",
-    "leave", "let", "look", "make", "place", "put", "read", "register", "reload", "rename", "set", "start", "switch",
-    "take", "turn", "type", "wait", "write", "send", "enable",
+    "add", "allow", "answer", "ask", "bind", "check", "compare", "correct", "create", "delete", "enable", "enter",
+    "follow", "give", "install", "leave", "let", "look", "make", "place", "put", "read", "register", "reload",
+    "remove", "rename", "send", "set", "spell", "start", "store", "switch", "turn", "type", "wait",
 }  # fmt: skip
 
 

@@ -132,7 +132,9 @@ def test_a_trunk_that_is_right_is_not_blamed_for_a_site_file_that_is_not() -> No
 
 def test_a_password_nobody_can_compare_with_the_site_file_is_still_compared_with_bandwidth() -> None:
     facts = {"trunk.password": "differs", "trunk.secret": UNKNOWN, "credential.password": UNKNOWN}
-    assert names(verdict_on(HEALTHY, REFUSED, facts)) == [("wrong-password", "proven")]
+    verdict = verdict_on(HEALTHY, REFUSED, facts)
+    assert names(verdict) == [("wrong-password", "proven")]
+    assert verdict.causes[0].because == ("trunk.password is differs", "outward.trunk is refused-after-credentials")
 
 
 def test_the_password_of_a_sip_uri_is_compared_with_the_site_file() -> None:
@@ -243,7 +245,7 @@ def test_traps_of_the_pbx_stand_behind_what_is_proven_with_their_own_evidence_an
 
 
 def test_a_trap_that_the_table_names_itself_is_not_said_twice() -> None:
-    trap = Finding(cause_of("registration-on"), ("sip:realm Registered",), "take it out")
+    trap = Finding(cause_of("registration-on"), ("sip:realm Registered",), "take it out", "registration-on")
     assert names(with_traps(verdict_on({"trunk.registration": "on"}), [trap])) == [("registration-on", "found")]
     assert names(with_traps(verdict_on(HEALTHY), [trap])) == [("pbx-trap", "found")]
     assert not with_traps(verdict_on(HEALTHY), [trap]).healthy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from itertools import pairwise
@@ -11,6 +12,7 @@ import nbformat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_cli import bw_runbook
 from test_notebooks import FORBIDDEN, ORDER, read
 
 from bwlib.errors import NotAsExpected, SettingsError
@@ -98,6 +100,12 @@ def test_every_break_that_can_be_a_lab_fails_something_that_a_judge_notices() ->
         each.name for each in BREAKS if each.lab and not {"outward", "inward", "registration"} & set(each.fails)
     ] == []
     assert len({each.name for each in BREAKS}) == len(BREAKS)
+
+
+def test_the_command_line_lists_them_without_the_answers() -> None:
+    listed = bw_runbook("train", "list", "--json").stdout
+    assert [row["id"] for row in json.loads(listed)] == [lab.id for lab in LABS]
+    assert not [lab.id for lab in LABS if lab.breaks[0] in listed]
 
 
 # ------------------------------------------------------------------ what a trainer writes

@@ -85,8 +85,9 @@ def check_callback(
     try:
         reply = _post(http, url, number, dial)
         challenged = reply.status == 401
-        if user and password:
+        if challenged or (user and password):
             _must_challenge(url, reply)
+        if user and password:
             auth.header = "Basic " + base64.b64encode(f"{user}:{password.get_secret_value()}".encode()).decode()
             reply = _post(http, url, number, dial)
         return _read(url, reply, challenged, round(time.monotonic() - began, 3))

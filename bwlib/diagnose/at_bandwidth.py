@@ -224,7 +224,11 @@ def _refused_before(scene: Scene) -> list[Fact]:
                     last[str(line["step"])] = (str(line.get("came_back") or ""), str(line.get("at") or ""))
         except (BwlibError, OSError):
             continue
+    account = scene.account
+    there_now = {"application": account.application, "realm": account.realm, "sip_credential": account.credential}
     for step, (came_back, at) in last.items():
+        if there_now[step] is not None:  # made since, by hand or elsewhere: what was refused once is allowed by now
+            continue
         code = next((code for code in NOT_ENABLED if code in came_back), "")
         if code:
             when = f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M}" if at else "before"

@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 from bwlib.bandwidth.wire import hash1
 from bwlib.diagnose.facts import UNKNOWN, Fact
 from bwlib.diagnose.scene import Scene
-from bwlib.models import NUMBER_HEADER, Extension, Finding, OutboundRoute, Trunk
+from bwlib.models import NUMBER_HEADER, Extension, Finding, OutboundRoute, Registration, Trunk
 from bwlib.pbx.asterisk_text import route_patterns
 from bwlib.pbx.dial_pattern import regex
 from bwlib.steps.compare import differences
@@ -55,10 +55,17 @@ def probe(scene: Scene) -> list[Fact]:
     ]
     if seen.trunk is not None:
         trunk = seen.trunk
-        found = [one.says for one in pbx.registrations() if one.is_of(trunk)]
-        says = f"the PBX registers at the realm: {'; '.join(found)}" if found else "the trunk registers nowhere"
-        facts.append(Fact("trunk.registration", "on" if found else "off", says, SOURCE))
+        facts.append(_registration(trunk, pbx.registrations()))
     return facts
+
+
+def _registration(trunk: Trunk, there: list[Registration]) -> Fact:
+    """On: one of the trunk's name, one at its realm, or one that uses its authentication, wherever that leads."""
+    found = [one.says for one in there if one.is_of(trunk)]
+    if trunk.registration and not found:
+        found = [one.says for one in there] or ["by the trunk's own authentication"]
+    says = f"the PBX registers for this trunk: {'; '.join(found)}" if found else "the trunk registers nowhere"
+    return Fact("trunk.registration", "on" if found else "off", says, SOURCE)
 
 
 def _there(what: str, name: str, found: object) -> Fact:

@@ -190,7 +190,10 @@ def _inward(scene: Scene, phone: Phone, talk: Talk) -> list[Fact]:
     try:
         assert run.on.readback is not None
         first = _first(run.on.readback, "answer", talk.mark, lambda hook: hook.call_id == placed.id)
-        return [*facts, _arrived(talk, "answer", first), *_talk(scene, call, talk, placed.id)]
+        facts.append(_arrived(talk, "answer", first))
+        if first is None:  # nobody has said what to say: silence is no fault of the way
+            return facts
+        return [*facts, *_talk(scene, call, talk, placed.id)]
     finally:
         call.hang_up()
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from bwlib.diagnose import ladder
-from bwlib.diagnose.facts import Fact
+from bwlib.diagnose.facts import Fact, Facts
 from bwlib.diagnose.ladder import CallLadder
 from bwlib.diagnose.scene import Scene
 from bwlib.models import SipEvent
@@ -24,17 +24,32 @@ _SAYS = {
 
 
 def read(
-    scene: Scene, events: Sequence[SipEvent], *, outward: bool = True, inward: bool = True, answered: bool = False
+    scene: Scene, events: Sequence[SipEvent], *, outward: bool = True, inward: bool = True, answered: Sequence[str] = ()
 ) -> list[Fact]:
-    """Of all calls in these messages the newest of each way. outward, inward: whether one was tried; answered: whether
-    the phone answered the one inwards: another that is still ending is not it.
+    """Of all calls in these messages the newest of each way. outward, inward: whether one was tried; answered: the ways
+    whose call was answered: another that is still ending is not it.
 
     Keeps each call's messages, with the one at which it failed, in `scene.ladders`.
     """
     into, out = _sorted(scene, events)
-    into = [call for call in into if call.word == ladder.ANSWERED] or into if answered else into
-    facts = _facts(scene, "outward", "trunk", out) if outward else []
-    return [*facts, *(_facts(scene, "inward", "pbx", into) if inward else [])]
+    facts = _facts(scene, "outward", "trunk", _meant(out, "outward" in answered)) if outward else []
+    return [*facts, *(_facts(scene, "inward", "pbx", _meant(into, "inward" in answered)) if inward else [])]
+
+
+def _meant(calls: list[CallLadder], answered: bool) -> list[CallLadder]:
+    return [call for call in calls if call.word == ladder.ANSWERED] or calls if answered else calls
+
+
+def of_phone(facts: Facts) -> list[Fact]:
+    """Where nobody of ours sees the realm's messages: what the phone and the PBX say of the call outward."""
+    said = facts.get("outward.phone")
+    if said is None or said.value == "answered":
+        return []
+    word = ladder.UNANSWERED if "nobody answered" in said.says else ladder.REFUSED_SOMEWHERE
+    if facts.value("outward.left") == "no":
+        word = ladder.NO_INVITE
+    leg = facts.get("outward.hangup")
+    return [Fact("outward.trunk", word, f"{said.says}; {leg.says}" if leg else said.says, "phone")]
 
 
 def ways_of(scene: Scene, events: Sequence[SipEvent]) -> set[str]:
@@ -96,19 +111,22 @@ def _sdp(call: CallLadder) -> list[Fact]:
 
 
 def of_pbx(scene: Scene, events: Iterable[Mapping[str, str]]) -> list[Fact]:
-    """What Asterisk's events said meanwhile: whether the call came to the trunk, and how its leg ended."""
+    """What Asterisk's events said meanwhile: whether the call came to the trunk, and how each call's trunk leg ended.
+
+    A trunk leg that Asterisk dialled is the call out of it; any other is the call into it.
+    """
     trunk, told = f"PJSIP/{scene.run.settings.pbx.trunk}-", list(events)
     if not told:
         return []
     begun = [one for one in told if one.get("Event") == "DialBegin" and one.get("DestChannel", "").startswith(trunk)]
     says = f"the PBX dialled {begun[-1].get('DialString', '')}" if begun else "the PBX never dialled the trunk"
     facts = [Fact("outward.left", "yes" if begun else "no", says, "PBX")]
-    legs = {one.get("DestChannel") for one in begun}
-    ended = [one for one in told if one.get("Event") == "Hangup" and one.get("Channel") in legs]
-    if ended:
-        cause, tech = ended[-1].get("Cause", ""), ended[-1].get("TechCause", "")
-        words = f"cause {cause} {ended[-1].get('Cause-txt', '')}".strip() + (f", SIP {tech}" if tech else "")
-        facts.append(Fact("outward.hangup", tech or cause, f"the PBX on its trunk leg: {words}", "PBX"))
+    dialled = {one["DestChannel"] for one in begun}
+    for ended in (one for one in told if one.get("Event") == "Hangup" and one.get("Channel", "").startswith(trunk)):
+        name = "outward.hangup" if ended["Channel"] in dialled else "inward.hangup"
+        cause, tech = ended.get("Cause", ""), ended.get("TechCause", "")
+        words = f"cause {cause} {ended.get('Cause-txt', '')}".strip() + (f", SIP {tech}" if tech else "")
+        facts.append(Fact(name, tech or cause, f"the PBX on its trunk leg: {words}", "PBX"))
     refused = [event for event in told if event.get("Event") in ("ChallengeResponseFailed", "InvalidAccountID")]
     if refused:
         one = refused[-1]
@@ -123,9 +141,14 @@ def of_log(lines: Sequence[str]) -> list[Fact]:
     for name, words in DECIDING.items():
         found = [line for line in lines if words in line]
         if found:
-            facts.append(Fact(f"log.{name}", "said", f"the PBX's log: {found[-1].strip()[-200:]}", "PBX"))
+            said = _LOG_HEAD.sub("", found[-1].strip())[:_LOG_CHARS]
+            facts.append(Fact(f"log.{name}", "said", f"the PBX's log: {said}", "PBX"))
     return facts
 
+
+# Time, level and source file before a line of the log; and as much of it as a person reads.
+_LOG_HEAD = re.compile(r"^\[[^\]]*\]\s+\w+\[[^\]]*\]\s+\S+:\s+")
+_LOG_CHARS = 300
 
 # What Asterisk 22 writes (recorded): why it gave up.
 DECIDING = {

@@ -27,6 +27,9 @@ REFUSED_BEFORE = "refused-before-credentials"
 REFUSED_AFTER = "refused-after-credentials"  # or challenged anew
 REFUSED_AFTER_TRYING = "given-up"  # the caller took it back (CANCEL)
 ANSWERED = "answered"
+# Where nobody of ours sees the messages, and only phone and PBX say how it ended.
+REFUSED_SOMEWHERE = "refused"
+UNANSWERED = "unanswered"
 
 
 @dataclass(frozen=True)

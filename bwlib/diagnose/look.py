@@ -117,11 +117,12 @@ def _of_calls(scene: Scene, facts: Facts, began: float, told: Sequence[Mapping[s
     events = _events(scene, began)
     found = by_ladder.of_pbx(scene, told) + by_ladder.of_log(_log(scene, began))
     if events is None:
-        return found
+        return [*found, *by_ladder.of_phone(Facts([*facts.values(), *found]))]
     inward = facts.value("inward.create") == "ok"
     tried = "outward.phone" in facts
-    rang = facts.value("inward.phone") == "rang"
-    return [*by_ladder.read(scene, events, outward=tried, inward=inward, answered=rang), *found]
+    names = {"outward": "outward.phone", "inward": "inward.phone"}
+    answered = [way for way, name in names.items() if facts.value(name) in ("answered", "rang")]
+    return [*by_ladder.read(scene, events, outward=tried, inward=inward, answered=answered), *found]
 
 
 def _past_call(scene: Scene) -> list[Fact]:
@@ -136,7 +137,12 @@ def _past_call(scene: Scene) -> list[Fact]:
             facts.append(Fact("probe.call", "not-found", f"call: {facts[0].says}"))
     if events is not None:
         facts += by_ladder.read(scene, events, outward="outward" in ways, inward="inward" in ways)
-    return facts + by_ladder.of_log(_log(scene, scene.since or time.time() - 600))
+    began = min((event.at.timestamp() for event in events or ()), default=time.time() - 600)
+    return facts + by_ladder.of_log(_log(scene, scene.since or began - 1))
+
+
+# Bandwidth's word for a call's direction is Bandwidth's, not the PBX's.
+_PBX_WAYS = {"outbound": "inward", "inbound": "outward"}
 
 
 def _asked_for(scene: Scene) -> list[Fact]:
@@ -146,6 +152,7 @@ def _asked_for(scene: Scene) -> list[Fact]:
     try:
         call = on.client.get_call(call_id)
         cause = f"{call.disconnect_cause or 'none'} {call.error_message or ''}".strip()
+        scene.way = _PBX_WAYS.get(call.direction, "")
         says = f"Bandwidth says of the call: {call.state}, cause {cause}"
         facts.append(Fact("call.cause", call.disconnect_cause or "none", says, "Bandwidth"))
     except BwlibError as error:

@@ -26,9 +26,10 @@ Kind = Literal["read", "seen", "fits"]
 Bullet = Literal["no callbacks", "caller id", "urls", "firewall"]
 Where = Mapping[str, tuple[str, ...]]
 
-REFUSED = (ladder.REFUSED_AFTER, ladder.REFUSED_BEFORE)
+REFUSED = (ladder.REFUSED_AFTER, ladder.REFUSED_BEFORE, ladder.REFUSED_SOMEWHERE)
 NOT_SENT = (ladder.NO_INVITE, ladder.SILENT)
-UNANSWERED = (*NOT_SENT, ladder.TRYING, ladder.REFUSED_AFTER_TRYING)
+HELD = (ladder.TRYING, ladder.REFUSED_AFTER_TRYING, ladder.UNANSWERED)
+UNANSWERED = (*NOT_SENT, *HELD)
 FAILED = (*REFUSED, *UNANSWERED, ladder.NOT_RETRIED)
 NOT_HEARD = ("no", "lossy")
 
@@ -42,13 +43,13 @@ ENDED_BADLY = ("rejected", "timeout", "busy", "error", *CALLBACK_FAILED, *NO_ROO
 OUT: Where = {"outward.trunk": FAILED}
 IN: Where = {"inward.pbx": FAILED, "inward.phone": ("did-not-ring",), "call.cause": ("rejected", "timeout")}
 OUT_REFUSED: Where = {"outward.trunk": REFUSED}
-OUT_NOT_SENT: Where = {"outward.trunk": NOT_SENT}
+# The realm says something, and does not let the call through: what cannot make it, or the way to it, silent.
+OUT_TURNED_AWAY: Where = {"outward.trunk": (*REFUSED, *HELD, ladder.NOT_RETRIED)}
+IN_TURNED_AWAY: Where = {**IN, "inward.pbx": (*REFUSED, *HELD, ladder.NOT_RETRIED)}
+OUT_NOT_SENT: Where = {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED)}
 PHONE: Where = {"phone.register": ("refused",), **OUT_NOT_SENT}
-TALK: Where = {
-    f"{way}.{what}": NOT_HEARD if what != "digits" else ("no",)
-    for way in ("outward", "inward")
-    for what in ("heard", "spoken", "digits")
-}
+OUT_TALK: Where = {"outward.heard": NOT_HEARD, "outward.spoken": NOT_HEARD, "outward.digits": ("no",)}
+TALK: Where = {**OUT_TALK, "inward.heard": NOT_HEARD, "inward.spoken": NOT_HEARD, "inward.digits": ("no",)}
 ACCOUNT_FAILS: Where = {"inward.create": ("refused", "rate-limited"), "inward.phone": ("did-not-ring",)}
 
 
@@ -92,6 +93,7 @@ SYMPTOMS: Where = {
     "inward.create": ("refused", "rate-limited"),
     "phone.register": ("refused", "silent"),
     "outward.webhook": ("none", "refused"),
+    "inward.webhook": ("none",),
     "outward.caller": ("differs",),
     **TALK,
     "call.cause": ENDED_BADLY,

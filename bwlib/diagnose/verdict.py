@@ -76,14 +76,14 @@ def judge(facts: Facts, rules: Sequence[Rule] = RULES) -> Verdict:
 def with_traps(verdict: Verdict, traps: Sequence[Finding]) -> Verdict:
     """The verdict, and what the PBX's own checks found: read, though no row says what follows from it.
 
-    They stand behind what is proven: sure to be wrong, and maybe the cause of what nothing explains. Registration is a
-    row of the table; what a check says of it again is left out.
+    They stand behind what is proven: sure to be wrong, and maybe the cause of what nothing explains. What a row of the
+    table says already is left out.
     """
     known = {cause.name for cause in verdict.causes}
     more = tuple(
         Cause("pbx-trap", trap.cause, "found", trap.evidence, trap.fix, "no callbacks")
         for trap in traps
-        if not ("registration-on" in known and "egistration" in trap.cause)
+        if trap.name not in known
     )
     proven = sum(cause.confidence == "proven" for cause in verdict.causes)
     return replace(verdict, causes=(*verdict.causes[:proven], *more, *verdict.causes[proven:]))

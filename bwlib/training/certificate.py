@@ -66,12 +66,12 @@ def in_words(facts: dict[str, Any]) -> str:
     """A certificate for people."""
     broken = "\n".join(f"  - {said}" for said in facts["was_broken"])
     heard = "\n".join(f"  - {call['direction']}: {call['by_phone']} {call['by_bandwidth']}" for call in facts["heard"])
-    solution = ", and the solution" if facts["saw_solution"] else ""
+    solution = " and the solution" if facts["saw_solution"] else ""
     begun = f" (begun {facts['begun']} times)" if facts["begun"] > 1 else ""
     return f"""\
 {facts["trainee"]} passed the lab "{facts["title"]}" ({facts["lab"]}, {facts["level"]})
 passed      {facts["passed"]}
-took        {facts["minutes"]} minutes, {facts["attempts"]} attempts, {facts["hints"]} hints{solution}{begun}
+took        {facts["minutes"]} minutes; attempts: {facts["attempts"]}; hints: {facts["hints"]}{solution}{begun}
 seed        {facts["seed"]}
 what was broken
 {broken}

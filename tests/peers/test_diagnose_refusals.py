@@ -1,0 +1,106 @@
+"""Whatever code the realm refuses with, no wrong cause comes first: which one Bandwidth gives for what is not known."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from diagnosed import Looked, all_of, broken, faulty, looked_at, stage_of, switched
+from training_site import walked_site
+
+from bwlib.calling import registrar
+from bwlib.errors import NotAsExpected
+from bwlib.phone import Phone
+from bwlib.run import open_to_look
+from bwlib.sandbox.switches import BY_NAME as SWITCHES
+
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(300)]
+
+# break -> the switch that says how the realm refuses it, and the cause that must come first
+REFUSED = {
+    "wrong-password": ("wrong_password_status", "wrong-password"),
+    "wrong-username": ("wrong_password_status", "wrong-username"),
+    "rotated-password": ("wrong_password_status", "rotated-password"),
+    "pinned-realm": ("wrong_password_status", "pinned-realm"),
+    "no-outbound-auth": ("wrong_password_status", "no-outbound-auth"),
+    "foreign-caller-id": ("foreign_caller_id_status", "foreign-caller-id"),
+    "unbound-credential": ("unbound_credential_status", "unbound-credential"),
+    "wrong-realm-host": ("unknown_realm_status", "wrong-realm-host"),
+    "realm-pending": ("inactive_realm_status", "realm-pending"),
+    "registration-on": ("register", "registration-on"),
+    "qualify-dead": ("options", "qualify-dead"),
+}
+CODES = ("403", "404", "480", "488", "500", "503", "603")
+SOAK = bool(os.environ.get("BW_SOAK"))
+
+
+def some(cases: list[tuple[str, ...]], number: int) -> list[tuple[str, ...]]:
+    """All in `make soak`; else some of them, the same ones each time."""
+    return cases if SOAK else random.Random(7).sample(cases, number)
+
+
+SWITCHED = [(name, value) for name, (switch, _) in REFUSED.items() for value in SWITCHES[switch].allowed]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with walked_site(tmp_path_factory.mktemp("home"), "refusals") as path:
+        yield path
+
+
+def names_nothing_wrong(looked: Looked) -> bool:
+    """Nothing is said to be proven or likely; what is possible says how to find out."""
+    causes = looked.verdict.causes
+    doubtful = all(cause.confidence == "possible" and cause.next_probe for cause in causes)
+    return doubtful and bool(causes or looked.verdict.unexplained)
+
+
+@pytest.mark.parametrize(("name", "value"), some(SWITCHED, 4))
+def test_the_right_cause_comes_first_under_every_code(site: Path, name: str, value: str) -> None:
+    switch, cause = REFUSED[name]
+    with all_of(switched(**{switch: value}), broken(name))(site):
+        looked = looked_at(site)
+    print(f"{name}, {switch} {value}: {looked.told}")
+    assert looked.first == cause, looked.told
+
+
+@pytest.mark.parametrize("code", [code for code, in some([(code,) for code in CODES], 1)])
+def test_a_refusal_that_nothing_explains_is_not_explained(site: Path, code: str) -> None:
+    with faulty("sip-reject", value=code)(site):
+        looked = looked_at(site)
+    print(f"sip-reject {code}: {looked.told}")
+    assert names_nothing_wrong(looked), looked.told
+
+
+@pytest.mark.parametrize("code", [code for code, in some([(code,) for code in CODES], 1)])
+def test_a_refusal_of_the_pbx_only_is_said_to_be_that(site: Path, code: str) -> None:
+    info = stage_of(site).pbx.info()
+    with faulty("sip-reject", value=code, match={"source": f"{info.sip_host}:{info.sip_port}"})(site):
+        looked = looked_at(site)
+    print(f"sip-reject {code} to the PBX: {looked.told}")
+    assert looked.first == "refused-pbx-only", looked.told
+
+
+@pytest.mark.parametrize("code", [code for code, in some([(code,) for code in CODES], 1)])
+def test_without_calls_a_refusal_of_before_is_not_explained(site: Path, code: str) -> None:
+    """As on a live account, where none is placed: what the PBX's call met is known, and why is not."""
+    with open_to_look(site) as run, faulty("sip-reject", value=code)(site):
+        secret = run.secret(run.settings.pbx.extension_secret)
+        with Phone(registrar(run), run.settings.pbx.extension, secret) as phone, pytest.raises(NotAsExpected):
+            phone.dial(run.settings.test.dial, timeout_s=5)
+        events = stage_of(site).sandbox.sip_events()
+    call_id = next(event.text for event in reversed(events) if event.text.startswith("INVITE "))
+    call_id = call_id.partition("Call-ID: ")[2].partition("\r\n")[0]
+    looked = looked_at(site, calls=False, after_call=call_id)
+    print(f"sip-reject {code}, afterwards: {looked.told}")
+    assert names_nothing_wrong(looked), looked.told
+
+
+@pytest.mark.parametrize("value", [value for value, in some([(value,) for value in SWITCHES["options"].allowed], 1)])
+def test_what_the_realm_says_to_options_is_no_finding(site: Path, value: str) -> None:
+    with switched(options=value)(site):
+        looked = looked_at(site, calls=False)
+    assert looked.verdict.healthy, looked.told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from bwlib.diagnose import by_ladder, ladder
 from bwlib.diagnose.facts import UNKNOWN, Facts
 from bwlib.diagnose.ladder import CallLadder, call_of, calls_in
 from bwlib.diagnose.scene import Scene
-from bwlib.models import SipEvent
+from bwlib.models import Realm, SipEvent
 from bwlib.sip.ladder import FAILED_HERE, ladder_svg, ladder_text
 
 PBX, REALM = "127.0.0.1:5060", "127.0.0.2:5070"
@@ -208,7 +209,11 @@ def test_whatever_was_on_the_wire_one_word_says_how_far_it_came(script: str) -> 
 
 
 def scene(edge: str = REALM) -> Scene:
-    settings = SimpleNamespace(pbx=SimpleNamespace(extension="101", trunk="bandwidth"))
+    settings = SimpleNamespace(
+        road="realm",
+        pbx=SimpleNamespace(extension="101", trunk="bandwidth"),
+        test=SimpleNamespace(dial="+19195550100"),
+    )
     run: Any = SimpleNamespace(settings=settings, on=SimpleNamespace(trunk_proxy=edge))
     return Scene(run)
 
@@ -273,6 +278,32 @@ def test_where_the_pbx_wants_its_audio_is_compared_with_where_its_packets_come_f
     sdp = f"v=0\r\nc=IN IP4 {named}\r\nt=0 0\r\n" if named else ""
     events[0] = SipEvent(events[0].at, PBX, REALM, events[0].text + sdp)
     assert Facts(by_ladder.read(scene(), events, inward=False)).value("outward.sdp") == (word or UNKNOWN)
+
+
+def test_calls_of_other_phones_sites_and_trunks_are_not_the_test_call() -> None:
+    """A PBX has other calls going on: the newest one is not the one that was tried."""
+
+    def to(number: str, host: str, events: list[SipEvent]) -> list[SipEvent]:
+        return [
+            replace(each, text=re.sub(r"sip:[^@]+@[\w.-]+ ", f"sip:{number}@{host} ", each.text)) for each in events
+        ]
+
+    here = scene()
+    here.account.realm = Realm("1", "acme-1a.auth.bandwidth.test", "", False, "ACTIVE")
+    refused = to("+19195550100", "acme-1a.auth.bandwidth.test", messages("INVITE 404 ACK", "ours"))
+    other = to("+13035550177", "acme-1a.auth.bandwidth.test", messages("INVITE 407 ACK INVITE+ 200 ACK", "other"))
+    foreign = to("+13035550177", "zeta-9f.auth.bandwidth.test", messages("INVITE 407 ACK INVITE+ 200 ACK", "foreign"))
+    found = Facts(by_ladder.read(here, interleaved(refused, other, foreign), inward=False))
+    assert found.value("outward.trunk") == ladder.REFUSED_BEFORE
+    assert Facts(by_ladder.read(here, foreign, inward=False)).value("outward.trunk") == ladder.NO_INVITE
+    desk, lobby = (to(number, "pbx.test", inward("INVITE 404 ACK", number)) for number in ("101", "102"))
+    by_ladder.read(here, interleaved(desk, lobby), outward=False)
+    assert "sip:101@" in here.ladders["inward"][0][0].text
+
+    begun = [
+        {"Event": "DialBegin", "DestChannel": f"PJSIP/{trunk}-0000000a"} for trunk in ("bandwidth-2", "bandwidth2")
+    ]
+    assert Facts(by_ladder.of_pbx(here, begun)).value("outward.left") == "no"
 
 
 # ---------------------------------------------------------------- what the PBX says

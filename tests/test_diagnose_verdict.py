@@ -65,6 +65,19 @@ def test_what_could_not_be_looked_at_is_said_and_is_not_healthy() -> None:
     assert (verdict.healthy, verdict.not_looked, names(verdict)) == (False, ("probe.dns is failed",), [])
 
 
+NOTHING_SET_UP = {
+    "account.applications": "ok", "account.realms": "ok", "application": "absent", "realm": "absent",
+    "trunk": "absent", "route": "absent", "extension": "absent", "route.matches": "no", "phone.register": "refused",
+    "outward.phone": "not-answered", "outward.trunk": ladder.NO_INVITE,
+}  # fmt: skip
+
+
+def test_a_site_that_was_never_set_up_is_one_cause_and_not_many() -> None:
+    assert names(verdict_on(NOTHING_SET_UP)) == [("nothing-set-up", "proven")]
+    half = names(verdict_on(NOTHING_SET_UP, {"application": "found"}))
+    assert half == [(name, "proven") for name in ("no-realm", "no-trunk", "no-route-object", "no-extension")]
+
+
 # ---------------------------------------------------------------- what comes first
 
 

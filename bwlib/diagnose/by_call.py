@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bwlib.calling import cannot_be_called, cannot_observe, registrar, request_to_extension
+from bwlib.diagnose.by_ladder import is_leg_of
 from bwlib.diagnose.facts import Fact
 from bwlib.diagnose.scene import Scene
 from bwlib.errors import BandwidthError, BwlibError, NotAsExpected, PbxRefused, PbxUnreachable
@@ -292,7 +293,7 @@ def _counters(scene: Scene, way: str) -> list[Fact]:
     if look is None:
         return []
     with contextlib.suppress(BwlibError):
-        legs = [leg for leg in look() if leg.channel.startswith(f"{trunk}-")]
+        legs = [leg for leg in look() if is_leg_of(leg.channel, trunk)]
         dialled = scene.run.settings.test.dial
         legs = [leg for leg in legs if (leg.number == dialled) == (way == "outward")] or legs
         for leg in sorted(legs, key=lambda leg: min(leg.received, leg.sent))[:1]:

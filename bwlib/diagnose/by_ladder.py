@@ -32,6 +32,8 @@ def read(
     Keeps each call's messages, with the one at which it failed, in `scene.ladders`.
     """
     into, out = _sorted(scene, events)
+    if not scene.after_call:
+        into, out = _to_our_extension(scene, into), _that_we_dialled(scene, out)
     facts = _facts(scene, "outward", "trunk", _meant(out, "outward" in answered)) if outward else []
     return [*facts, *(_facts(scene, "inward", "pbx", _meant(into, "inward" in answered)) if inward else [])]
 
@@ -63,6 +65,28 @@ def _sorted(scene: Scene, events: Sequence[SipEvent]) -> tuple[list[CallLadder],
     calls = ladder.calls_in(events, scene.our_calls)
     into = [call for call in calls if _is_inward(scene, call)]
     return into, [call for call in calls if call not in into]
+
+
+def _that_we_dialled(scene: Scene, calls: list[CallLadder]) -> list[CallLadder]:
+    """Those to the number that the test dials; else those with this site's realm: a PBX has other calls going on."""
+    number = number_of(scene)
+    ours = [call for call in calls if number in re.sub(r"\D", "", call.request_uri.partition("@")[0])]
+    return ours or [call for call in calls if scene.host.lower() in call.events[0].text.lower()]
+
+
+def _to_our_extension(scene: Scene, calls: list[CallLadder]) -> list[CallLadder]:
+    ours = [call for call in calls if f"sip:{scene.run.settings.pbx.extension}@" in call.request_uri]
+    return ours or calls
+
+
+def number_of(scene: Scene) -> str:
+    """The dialled number without country and area, as a route may add or leave out those."""
+    return re.sub(r"\D", "", scene.run.settings.test.dial)[-7:]
+
+
+def is_leg_of(channel: str, trunk: str) -> bool:
+    """Whether Asterisk's channel is of this trunk, and not of one whose name only begins alike (acme, acme-2)."""
+    return re.fullmatch(rf"(PJSIP/)?{re.escape(trunk)}-[0-9a-f]+", channel) is not None
 
 
 def _is_inward(scene: Scene, call: CallLadder) -> bool:
@@ -115,14 +139,15 @@ def of_pbx(scene: Scene, events: Iterable[Mapping[str, str]]) -> list[Fact]:
 
     A trunk leg that Asterisk dialled is the call out of it; any other is the call into it.
     """
-    trunk, told = f"PJSIP/{scene.run.settings.pbx.trunk}-", list(events)
+    trunk, told = scene.run.settings.pbx.trunk, list(events)
     if not told:
         return []
-    begun = [one for one in told if one.get("Event") == "DialBegin" and one.get("DestChannel", "").startswith(trunk)]
+    begun = [one for one in told if one.get("Event") == "DialBegin" and is_leg_of(one.get("DestChannel", ""), trunk)]
+    begun = [one for one in begun if number_of(scene) in re.sub(r"\D", "", one.get("DialString", ""))] or begun
     says = f"the PBX dialled {begun[-1].get('DialString', '')}" if begun else "the PBX never dialled the trunk"
     facts = [Fact("outward.left", "yes" if begun else "no", says, "PBX")]
     dialled = {one["DestChannel"] for one in begun}
-    for ended in (one for one in told if one.get("Event") == "Hangup" and one.get("Channel", "").startswith(trunk)):
+    for ended in (one for one in told if one.get("Event") == "Hangup" and is_leg_of(one.get("Channel", ""), trunk)):
         name = "outward.hangup" if ended["Channel"] in dialled else "inward.hangup"
         cause, tech = ended.get("Cause", ""), ended.get("TechCause", "")
         words = f"cause {cause} {ended.get('Cause-txt', '')}".strip() + (f", SIP {tech}" if tech else "")

@@ -55,7 +55,8 @@ ACCOUNT_FAILS: Where = {"inward.create": ("refused", "rate-limited"), "inward.ph
 
 @dataclass(frozen=True)
 class Rule:
-    """One row. step: the step whose Apply mends it, "" where Apply cannot. bullet: its heading in notebook 50."""
+    """One row. step: the step whose Apply mends it, "" where Apply cannot. bullet: its heading in notebook 50. covers:
+    rows that would say the same once more, in parts."""
 
     name: str
     cause: str
@@ -66,12 +67,14 @@ class Rule:
     explains: Where = field(default_factory=dict)
     step: str = ""
     next_probe: str = ""
+    covers: tuple[str, ...] = ()
 
 
 def read(
-    name: str, cause: str, when: Where, fix: str, bullet: Bullet, explains: Where | None = None, step: str = ""
-) -> Rule:
-    return Rule(name, cause, "read", when, fix, bullet, explains or {}, step)
+    name: str, cause: str, when: Where, fix: str, bullet: Bullet, explains: Where | None = None, step: str = "",
+    covers: tuple[str, ...] = (),
+) -> Rule:  # fmt: skip
+    return Rule(name, cause, "read", when, fix, bullet, explains or {}, step, covers=covers)
 
 
 def seen(name: str, cause: str, when: Where, fix: str, bullet: Bullet, next_probe: str = "") -> Rule:

@@ -1,10 +1,12 @@
-"""The rows about the PBX: trunk, outbound route, extension, phone."""
+"""The rows about the PBX: trunk, outbound route, extension, phone; and where nothing was set up at all."""
 
 from __future__ import annotations
 
 from bwlib.diagnose.row import (
+    ACCOUNT_FAILS,
     IN,
     IN_TURNED_AWAY,
+    NB10,
     NB30,
     NOT_HEARD,
     OUT,
@@ -15,6 +17,19 @@ from bwlib.diagnose.row import (
     REFUSED,
     TALK,
     read,
+)
+
+SET_UP = (
+    read(
+        "nothing-set-up", "Nothing of this site is set up yet, neither at Bandwidth nor on the PBX",
+        {
+            "trunk": ("absent",), "route": ("absent",), "extension": ("absent",), "application": ("absent",),
+            "realm": ("absent", "unknown"),
+        },
+        f"start with {NB10}, then 20 and 30; unattended: bw-runbook run SITE.toml", "no callbacks",
+        {**OUT, **PHONE, **IN, **ACCOUNT_FAILS}, "application",
+        ("no-application", "no-realm", "no-credential", "sip-uri-off", "no-trunk", "no-route-object", "no-extension"),
+    ),
 )
 
 TRUNK = (
@@ -153,7 +168,8 @@ ROUTE = (
     read("no-route-object", "There is no outbound route of the site's name on the PBX", {"route": ("absent",)},
           "make it: " + NB30, "no callbacks", OUT_NOT_SENT, "route"),
     read(
-        "no-route", "The dialled number matches no pattern of the outbound route", {"route.matches": ("no",)},
+        "no-route", "The dialled number matches no pattern of the outbound route",
+        {"route.matches": ("no",), "route": ("found", "unknown"), "extension": ("found", "unknown")},
         "correct the route's pattern, or dial a number that matches", "caller id", OUT_NOT_SENT, "route",
     ),
     read(

@@ -59,7 +59,7 @@ class Verdict:
 def judge(facts: Facts, rules: Sequence[Rule] = RULES) -> Verdict:
     """Read the table."""
     failures = [facts[name] for name, bad in SYMPTOMS.items() if facts.value(name) in bad]
-    holding = [rule for rule in rules if _holds(rule, facts)]
+    holding = _not_covered([rule for rule in rules if _holds(rule, facts)])
     read = [rule for rule in holding if rule.kind == "read"]
     left = [failure for failure in failures if not any(_explains(rule.explains, failure, facts) for rule in read)]
     guesses = [rule for rule in holding if rule.kind != "read" and any(_is_about(rule, failure) for failure in left)]
@@ -87,6 +87,11 @@ def with_traps(verdict: Verdict, traps: Sequence[Finding]) -> Verdict:
     )
     proven = sum(cause.confidence == "proven" for cause in verdict.causes)
     return replace(verdict, causes=(*verdict.causes[:proven], *more, *verdict.causes[proven:]))
+
+
+def _not_covered(holding: Sequence[Rule]) -> list[Rule]:
+    covered = {name for rule in holding for name in rule.covers}
+    return [rule for rule in holding if rule.name not in covered]
 
 
 def _holds(rule: Rule, facts: Facts) -> bool:

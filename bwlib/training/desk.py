@@ -216,7 +216,7 @@ def keep_class(folder: Path, seed: str, labs: Path) -> None:
 
 def ask_judge(verb: str, seat: Seat, *more: str, timeout_s: float = CHECK_TIMEOUT_S) -> dict[str, Any]:
     """One question to the judge's process. Raises BwlibError with what it raised, or when it said nothing."""
-    argv = [sys.executable, "-m", "bwlib.training.judge", verb, str(seat.folder), seat.lab, *more]
+    argv = [sys.executable, "-P", "-m", "bwlib.training.judge", verb, str(seat.folder), seat.lab, *more]
     try:
         done = subprocess.run(  # noqa: S603 - our own module
             argv, env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s

@@ -6,7 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -15,12 +18,14 @@ from nbclient import NotebookClient
 from peers import asterisk
 
 from bwlib import open_lab
+from bwlib.record.pack import pack
 from bwlib.record.verify import verify
 from bwlib.sandbox import control
+from bwlib.sandbox.control import Sandbox
 from bwlib.training.breaking import BY_NAME
 from bwlib.training.certificate import certificates_in
 from bwlib.training.desk import ask_judge
-from bwlib.training.labs import labs_folder, labs_in
+from bwlib.training.labs import find_lab, labs_folder, labs_in
 from bwlib.training.opening import mend_all, stage_of
 from bwlib.training.seat import Seat, read_notes
 
@@ -86,11 +91,29 @@ def test_nothing_but_mending_passes_a_lab(home: Path, tmp_path: Path) -> None:
     assert "challenge was put back" in ask_judge("check", lab.seat)["reasons"][0]
     assert sandbox.switches()["challenge"] == "on"
 
+    with turned_all_the_time(sandbox, "challenge", "off"):  # a thread of the notebook's can be quicker than the judge
+        assert "a switch of the sandbox was turned" in ask_judge("check", lab.seat)["reasons"][-1]
+
     half_mended(lab.seat)
     sandbox.down()  # a sandbox that was ended does not mend what it held in its memory
     assert ask_judge("check", lab.seat)["passed"] is False
     assert certificates_in(home / "train") == []
     assert not list(lab.seat.certificates.glob("*"))
+
+
+@contextmanager
+def turned_all_the_time(sandbox: Sandbox, switch: str, value: str) -> Iterator[None]:
+    over = threading.Event()
+
+    def turn() -> None:
+        while not over.wait(0.02):
+            sandbox.set_switch(switch, value)
+
+    turning = threading.Thread(target=turn)
+    turning.start()
+    yield
+    over.set()
+    turning.join()
 
 
 def half_mended(seat: Seat) -> None:
@@ -113,7 +136,7 @@ def test_run_all_of_an_untouched_lab_ends_without_an_error_and_says_not_passed_y
     assert "0 of 3 were taken" in said
 
 
-def test_a_class_is_started_and_collected_on_the_command_line(home: Path) -> None:
+def test_a_class_is_started_and_collected_on_the_command_line(home: Path, tmp_path: Path) -> None:
     started = train("start", "bob", "--lab", "01", "--seed", "3", "--json")
     assert started.returncode == 0, started.stderr
     told = json.loads(started.stdout)
@@ -129,6 +152,14 @@ def test_a_class_is_started_and_collected_on_the_command_line(home: Path) -> Non
     (row,) = json.loads(collected.stdout)
     assert (row["trainee"], row["seed"], row["holds"]) == ("bob", "3", True)
     assert verify(Path(row["folder"])).exit_code == 0
+
+    assert (row["known_lab"], row["begun"]) == (True, 1)
+    easier = find_lab(labs_folder(), "02")
+    assert certificates_in(home, [replace(easier, id=told["lab"])])[0].known_lab is False
+
+    (tmp_path / "handed-in").mkdir()
+    pack(Path(row["folder"]), tmp_path / "handed-in" / "bob.zip")
+    assert [(each.trainee, each.holds) for each in certificates_in(tmp_path / "handed-in")] == [("bob", True)]
 
     journal = Path(row["folder"]) / "journal.jsonl"
     journal.write_text(journal.read_text().replace('"hints": 0', '"hints": 1'))

@@ -80,7 +80,7 @@ def _rows(report: Path) -> list[Mapping[str, str]]:
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        arguments = ["-q", "-o", "junit_family=legacy", f"--junitxml={report}", "-k", "right_cause", TESTS]
+        arguments = ["-q", "-o", "junit_family=legacy", f"--junitxml={report}", "-k", "not nobody and right_cause", TESTS]
         ran = subprocess.run(
             [sys.executable, "-m", "pytest", *arguments],
             cwd=PROJECT,

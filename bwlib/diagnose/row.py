@@ -42,7 +42,8 @@ OUT_REFUSED: Where = {"outward.trunk": REFUSED}
 # The realm says something, and does not let the call through: what cannot make it, or the way to it, silent.
 OUT_TURNED_AWAY: Where = {"outward.trunk": (*REFUSED, *HELD, ladder.NOT_RETRIED)}
 IN_TURNED_AWAY: Where = {**IN, "inward.pbx": (*REFUSED, *HELD, ladder.NOT_RETRIED)}
-OUT_NOT_SENT: Where = {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED)}
+# A PBX that cannot send answers its phone 503 or 404 itself, as if it had been refused.
+OUT_NOT_SENT: Where = {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED, ladder.REFUSED_SOMEWHERE)}
 PHONE: Where = {"phone.register": ("refused",), **OUT_NOT_SENT}
 OUT_TALK: Where = {f"outward.{what}": NOT_HEARD for what in ("heard", "spoken", "digits")}
 TALK: Where = {**OUT_TALK, **{f"inward.{what}": NOT_HEARD for what in ("heard", "spoken", "digits")}}

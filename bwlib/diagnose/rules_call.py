@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bwlib.diagnose import ladder
-from bwlib.diagnose.row import NOT_SENT, OUT_NOT_SENT, REFUSED, Rule, fits, read, seen
+from bwlib.diagnose.row import NOT_SENT, NOT_TAKEN, OUT_NOT_SENT, REFUSED, Rule, Where, fits, read, seen
 
 REFUSED_AFTER = (ladder.REFUSED_AFTER, ladder.REFUSED_SOMEWHERE)
+SILENT_HERE: Where = {"direct.challenge": ("silent",), "direct.options": ("silent", "unknown")}
 NOT_ANSWERED = ("not-answered", "not-placed", "unknown")
 
 NETWORK = (
@@ -16,12 +17,17 @@ NETWORK = (
     ),
     seen(
         "realm-silent", "The realm answers nobody from here: its edge is down, or a firewall is in the way",
-        {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED), "direct.challenge": ("silent",)},
+        {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED), **SILENT_HERE},
         "allow UDP to the realm's address and port, out and back; check the address and port (SRV)", "firewall",
     ),
     seen(
         "realm-silent", "The realm answers nobody from here: its edge is down, or a firewall is in the way",
-        {"inward.pbx": NOT_SENT, "direct.challenge": ("silent",)},
+        {"inward.pbx": NOT_SENT, **SILENT_HERE},
+        "allow UDP to the realm's address and port, out and back; check the address and port (SRV)", "firewall",
+    ),
+    seen(
+        "realm-silent", "The realm answers nobody from here: its edge is down, or a firewall is in the way",
+        {"inward.phone": ("did-not-ring",), **SILENT_HERE},
         "allow UDP to the realm's address and port, out and back; check the address and port (SRV)", "firewall",
     ),
     seen(
@@ -29,6 +35,13 @@ NETWORK = (
         {"outward.trunk": NOT_SENT, "direct.challenge": ("challenged",), "outward.left": ("yes", "unknown")},
         "allow UDP from the PBX to the realm's address and port, out and back; switch SIP ALG off on the router",
         "firewall",
+    ),
+    fits(
+        "firewall-at-pbx", "A firewall between the PBX and the realm: the same packet from here is answered",
+        {"outward.trunk": (ladder.UNANSWERED,), "direct.challenge": ("challenged",)},
+        "allow UDP from the PBX to the realm's address and port, out and back; switch SIP ALG off on the router",
+        "firewall",
+        "watch the trunk's packets on the PBX (tcpdump, sngrep): INVITE again and again with no answer is a firewall",
     ),
     seen(
         "never-left", "The PBX did not send the call to the trunk",
@@ -69,6 +82,15 @@ NETWORK = (
         {"outward.trunk": (ladder.TRYING, ladder.REFUSED_AFTER_TRYING), "callback": ("alive",)},
         "look at the call in Bandwidth's dashboard; ask Bandwidth support, naming the Call-ID", "no callbacks",
     ),
+    fits(
+        "answer-held-back", "The realm takes the call and does not answer it",
+        {
+            "outward.trunk": (ladder.UNANSWERED,), "callback": ("alive",), "direct.call": NOT_ANSWERED,
+            "direct.challenge": ("challenged", "trying", "not-challenged", "unknown"),
+        },
+        "look at the call in Bandwidth's dashboard; ask Bandwidth support, naming the Call-ID", "no callbacks",
+        "watch the trunk's packets on the PBX (tcpdump, sngrep): a 100, and nothing more, is the realm",
+    ),
     seen(
         "phone-refused", "The PBX refuses the phone", {"phone.register": ("refused",)},
         "check the extension and its secret on the PBX", "no callbacks",
@@ -98,6 +120,12 @@ NETWORK = (
         "pbx-refuses-inward", "The PBX refuses Bandwidth's call", {"inward.pbx": REFUSED},
         "look at the PBX's log for that call: the identify, the inbound context, the extension", "no callbacks",
         "the code in the ladder: 401 the address is not admitted, 404 the number is not known",
+    ),
+    fits(
+        "extension-unregistered", "No phone is registered at the extension",
+        {"extension.contact": ("none",), "call.ended": NOT_TAKEN, "phone.register": ("unknown",)},
+        "register the phone at the PBX (its number, the PBX's address, the extension's secret)", "no callbacks",
+        "register the phone, and place the call again",
     ),
     fits(
         "phone-does-not-answer", "The PBX takes Bandwidth's call, and no phone answers it",

@@ -124,7 +124,8 @@ async def _reach(scene: Scene, target: Address) -> list[Fact]:
 def _challenge(scene: Scene, call: OutboundCall, place: str) -> list[Fact]:
     name, answer = "direct.challenge", call.final_response
     if answer is None:
-        word, said = ("silent", "no answer") if call.status in (None, 408) else ("trying", f"{call.status}, no final answer")
+        silent = call.status in (None, 408)
+        word, said = ("silent", "no answer") if silent else ("trying", f"{call.status}, and no final answer")
         return [Fact(name, word, f"an INVITE without credentials from here to {place}: {said}", "SIP")]
     says = f"an INVITE without credentials from here to {place}: {answer.status} {answer.reason}"
     if answer.status not in (401, 407):

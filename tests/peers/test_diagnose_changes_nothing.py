@@ -1,4 +1,4 @@
-"""A look leaves everything as it was: the PBX's files and what runs, the account's objects; no call is placed unasked."""
+"""A look leaves all as it was: the PBX's files and what runs, the account's objects; it places no call unasked."""
 
 from __future__ import annotations
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from bwlib.readback_client import Readback
 
 ANSWER_S, RING_S, REGISTER_S = 5.0, 4.0, 3.0
-TALK_S = 7.0  # from the answer on, for everything that is tried by ear
+# From the answer on, for all that is tried by ear: at least so long, then as long as the application speaks and a little
+# longer, for it takes digits only after its greeting (to say a number takes five seconds); at most so long.
+TALK_S, AFTER_VOICE_S, TALK_MOST_S = 6.0, 1.5, 11.0
 PRESS_EVERY_S = 0.6
 HEARD, LOSSY = 0.9, 0.3  # correlation: as it should be, and still the same voice
 _CUT_PCM = 4000  # half a second: the end of what was said may still be on its way
@@ -205,11 +207,10 @@ def _talk(scene: Scene, call: PhoneCall, talk: Talk, call_id: str) -> list[Fact]
     way, voice, digit = talk.way, voice_pcm(), scene.run.settings.test.digit
     readback = scene.run.on.readback
     assert readback is not None
-    deadline = time.monotonic() + TALK_S
-    gathered = None
+    began, gathered = time.monotonic(), None
     with contextlib.suppress(NotAsExpected):  # the far end hung up in the middle: what there is by then is judged
         call.play(voice, wait=True)
-        while gathered is None and time.monotonic() < deadline:
+        while gathered is None and _goes_on(call, time.monotonic() - began):
             call.send_digits(digit)
             gathered = _first(readback, "gather", talk.mark, lambda hook: hook.call_id == call_id, PRESS_EVERY_S)
     pressed = str(gathered.body.get("digits") or "") if gathered else ""
@@ -223,6 +224,10 @@ def _talk(scene: Scene, call: PhoneCall, talk: Talk, call_id: str) -> list[Fact]
         *_ears(scene, way, call, call_id, voice),
         Fact(f"{way}.digits", "yes" if pressed == digit else "no", says, "application"),
     ]
+
+
+def _goes_on(call: PhoneCall, talked_s: float) -> bool:
+    return talked_s < TALK_S or (talked_s < TALK_MOST_S and not call.wait_for_silence(AFTER_VOICE_S, timeout_s=0))
 
 
 def _ears(scene: Scene, way: str, call: PhoneCall, call_id: str, voice: Any) -> list[Fact]:

@@ -34,6 +34,8 @@ def look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
     tell("looking at Bandwidth, at the callback URL and at the PBX")
     first: dict[str, Probe] = {"bandwidth": at_bandwidth.probe, "callback": at_callback.probe, "pbx": _pbx}
     _side_by_side(scene, first, CONFIGURED_S, facts, tell)
+    if facts.value("probe.bandwidth") == "no-answer":
+        facts.add([Fact("account.applications", "no-answer", facts["probe.bandwidth"].says, "Bandwidth")])
     if facts.value("probe.callback") == "no-answer":
         what = f"no answer within {CONFIGURED_S:g} s"
         facts.add([at_callback.slow(scene.run.on.application.call_initiated_url, what)])

@@ -47,7 +47,8 @@ OUT_NOT_SENT: Where = {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED, ladder.RE
 PHONE: Where = {"phone.register": ("refused",), **OUT_NOT_SENT}
 OUT_TALK: Where = {f"outward.{what}": NOT_HEARD for what in ("heard", "spoken", "digits")}
 TALK: Where = {**OUT_TALK, **{f"inward.{what}": NOT_HEARD for what in ("heard", "spoken", "digits")}}
-ACCOUNT_FAILS: Where = {"inward.create": ("refused", "rate-limited"), "inward.phone": ("did-not-ring",)}
+NOT_MADE = ("refused", "rate-limited", "no-answer")
+ACCOUNT_FAILS: Where = {"inward.create": NOT_MADE, "inward.phone": ("did-not-ring",)}
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ SYMPTOMS: Where = {
     "outward.trunk": FAILED,
     "inward.pbx": FAILED,
     "inward.phone": ("did-not-ring",),
-    "inward.create": ("refused", "rate-limited"),
+    "inward.create": NOT_MADE,
     "phone.register": ("refused", "silent"),
     "outward.webhook": ("none", "refused"),
     "inward.webhook": ("none",),

@@ -34,11 +34,7 @@ def look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
     tell("looking at Bandwidth, at the callback URL and at the PBX")
     first: dict[str, Probe] = {"bandwidth": at_bandwidth.probe, "callback": at_callback.probe, "pbx": _pbx}
     _side_by_side(scene, first, CONFIGURED_S, facts, tell)
-    if facts.value("probe.bandwidth") == "no-answer":
-        facts.add([Fact("account.applications", "no-answer", facts["probe.bandwidth"].says, "Bandwidth")])
-    if facts.value("probe.callback") == "no-answer":
-        what = f"no answer within {CONFIGURED_S:g} s"
-        facts.add([at_callback.slow(scene.run.on.application.call_initiated_url, what)])
+    facts.add(_no_answers(scene, facts))
     facts.add(at_pbx.compare(scene))
     facts.add(_pinned(scene, facts))
     if scene.after_call or scene.since:
@@ -48,6 +44,17 @@ def look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
         _with_calls(scene, facts, tell)
     facts.add(_srv_port(facts))
     return facts, judge(facts)
+
+
+def _no_answers(scene: Scene, facts: Facts) -> list[Fact]:
+    """What it means that a probe did not end in time. Which URL to call back is Bandwidth's to say: without that, the
+    callback was not asked."""
+    if facts.value("probe.bandwidth") == "no-answer":
+        return [Fact("account.applications", "no-answer", facts["probe.bandwidth"].says, "Bandwidth")]
+    if facts.value("probe.callback") != "no-answer":
+        return []
+    application = scene.account.application or scene.run.on.application
+    return [at_callback.slow(application.call_initiated_url, f"no answer within {CONFIGURED_S:g} s")]
 
 
 def _pbx(scene: Scene) -> list[Fact]:

@@ -144,7 +144,9 @@ async def _tcp(target: Address) -> Fact:
 def _challenge(scene: Scene, call: OutboundCall, place: str) -> list[Fact]:
     name, answer = "direct.challenge", call.final_response
     if answer is None:
-        return [Fact(name, "silent", f"an INVITE without credentials from here to {place}: no answer", "SIP")]
+        silent = call.status in (None, 408)
+        word, said = ("silent", "no answer") if silent else ("trying", f"{call.status}, and no final answer")
+        return [Fact(name, word, f"an INVITE without credentials from here to {place}: {said}", "SIP")]
     says = f"an INVITE without credentials from here to {place}: {answer.status} {answer.reason}"
     if answer.status not in (401, 407):
         return [Fact(name, "not-challenged", says, "SIP")]

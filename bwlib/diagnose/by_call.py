@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from bwlib.readback_client import Readback
 
 ANSWER_S, RING_S, REGISTER_S = 5.0, 4.0, 3.0
-TALK_S = 7.0  # from the answer on, for everything that is tried by ear
+CALLS_S = 13.5  # all of it but for hanging up and unregistering: a look leaves no registration behind
+# From the answer on, for all that is tried by ear: at least so long, then as long as the application speaks and a bit
+# longer, for it takes digits only after its greeting (to say a number takes five seconds); at most so long.
+TALK_S, AFTER_VOICE_S, TALK_MOST_S = 6.0, 1.5, 11.0
 PRESS_EVERY_S = 0.6
 HEARD, LOSSY = 0.9, 0.3  # correlation: as it should be, and still the same voice
 _CUT_PCM = 4000  # half a second: the end of what was said may still be on its way
@@ -35,10 +38,11 @@ _CUT_PCM = 4000  # half a second: the end of what was said may still be on its w
 
 @dataclass
 class Talk:
-    """One call's way: "outward" or "inward", and the last webhook before it."""
+    """One call's way: "outward" or "inward", the last webhook before it, and when (monotonic) it must be over."""
 
     way: str
     mark: int
+    until: float
 
 
 def probe(scene: Scene) -> list[Fact]:
@@ -55,14 +59,31 @@ def probe(scene: Scene) -> list[Fact]:
             there = "another phone is" if scene.contact else "it is not known whether another phone is"
             says = f"no programmatic call: {there} registered at the extension, and is not displaced"
             facts.append(Fact("inward", "not-placed", says, "phone"))
-            return [*facts, *_outward(scene, phone, Talk("outward", mark))]
+            return [*facts, *_outward(scene, phone, Talk("outward", mark, until))]
         facts += _register(phone)
         if facts[-1].value == "silent":
             return facts
-        with ThreadPoolExecutor(2) as both:
-            inward = both.submit(_inward, scene, phone, Talk("inward", mark))
-            facts += _outward(scene, phone, Talk("outward", mark))
-            return [*facts, *inward.result()]
+        inward = _beside(scene, phone, Talk("inward", mark, until))
+        facts += _outward(scene, phone, Talk("outward", mark, until))
+        try:
+            return [*facts, *inward.result(max(0.0, until - time.monotonic()))]
+        except TimeoutError:
+            says = "POST /calls, and what follows from it: no answer in time"
+            return [*facts, Fact("inward.create", "no-answer", says, "Bandwidth")]
+
+
+def _beside(scene: Scene, phone: Phone, talk: Talk) -> Future[list[Fact]]:
+    """The call inward, in a thread that nobody has to wait for: the phone must leave the PBX in time."""
+    future: Future[list[Fact]] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(_inward(scene, phone, talk))
+        except Exception as error:  # told to whoever waits
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="call inward", daemon=True).start()
+    return future
 
 
 def _why_not(scene: Scene) -> str:
@@ -233,11 +254,10 @@ def _talk(scene: Scene, call: PhoneCall, talk: Talk, call_id: str) -> list[Fact]
     way, voice, digit = talk.way, voice_pcm(), scene.run.settings.test.digit
     readback = scene.run.on.readback
     assert readback is not None
-    deadline = time.monotonic() + TALK_S
-    gathered = None
+    began, gathered = time.monotonic(), None
     with contextlib.suppress(NotAsExpected):  # the far end hung up in the middle: what there is by then is judged
         call.play(voice, wait=True)
-        while gathered is None and time.monotonic() < deadline:
+        while gathered is None and _goes_on(call, began, talk.until):
             call.send_digits(digit)
             gathered = _first(readback, "gather", talk.mark, lambda hook: hook.call_id == call_id, PRESS_EVERY_S)
     pressed = str(gathered.body.get("digits") or "") if gathered else ""
@@ -251,6 +271,14 @@ def _talk(scene: Scene, call: PhoneCall, talk: Talk, call_id: str) -> list[Fact]
         *_ears(scene, way, call, call_id, voice),
         Fact(f"{way}.digits", "yes" if pressed == digit else "no", says, "application"),
     ]
+
+
+def _goes_on(call: PhoneCall, began: float, until: float) -> bool:
+    now = time.monotonic()
+    talked_s = now - began
+    if now > until:
+        return False
+    return talked_s < TALK_S or (talked_s < TALK_MOST_S and not call.wait_for_silence(AFTER_VOICE_S, timeout_s=0))
 
 
 def _ears(scene: Scene, way: str, call: PhoneCall, call_id: str, voice: Any) -> list[Fact]:

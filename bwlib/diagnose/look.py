@@ -69,6 +69,17 @@ def _masked(scene: Scene, facts: Facts) -> Facts:
     return Facts(replace(fact, says=redact(fact.says)) for fact in facts.values())
 
 
+def _no_answers(scene: Scene, facts: Facts) -> list[Fact]:
+    """What it means that a probe did not end in time. Which URL to call back is Bandwidth's to say: without that, the
+    callback was not asked."""
+    if facts.value("probe.bandwidth") == "no-answer":
+        return [Fact("account.applications", "no-answer", facts["probe.bandwidth"].says, "Bandwidth")]
+    if facts.value("probe.callback") != "no-answer":
+        return []
+    application = scene.account.application or scene.run.on.application
+    return [at_callback.slow(application.call_initiated_url, f"no answer within {CONFIGURED_S:g} s")]
+
+
 def _pbx(scene: Scene) -> list[Fact]:
     """What is configured, then what is running, then the traps: what was read before one of them fails is kept."""
     facts = at_pbx.probe(scene)

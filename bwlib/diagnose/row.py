@@ -46,7 +46,8 @@ OUT_REFUSED: Where = {"outward.trunk": REFUSED}
 # The realm says something, and does not let the call through: what cannot make it, or the way to it, silent.
 OUT_TURNED_AWAY: Where = {"outward.trunk": (*REFUSED, *HELD, ladder.NOT_RETRIED)}
 IN_TURNED_AWAY: Where = {**IN, "inward.pbx": (*REFUSED, *HELD, ladder.NOT_RETRIED)}
-OUT_NOT_SENT: Where = {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED)}
+# A PBX that cannot send answers its phone 503 or 404 itself, as if it had been refused.
+OUT_NOT_SENT: Where = {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED, ladder.REFUSED_SOMEWHERE)}
 PHONE: Where = {"phone.register": ("refused",), **OUT_NOT_SENT}
 OUT_TALK: Where = {"outward.heard": NOT_HEARD, "outward.spoken": NOT_HEARD, "outward.digits": ("no",)}
 TALK: Where = {**OUT_TALK, "inward.heard": NOT_HEARD, "inward.spoken": NOT_HEARD, "inward.digits": ("no",)}
@@ -93,7 +94,7 @@ SYMPTOMS: Where = {
     "outward.phone": ("not-answered",),
     "inward.pbx": FAILED,
     "inward.phone": ("did-not-ring",),
-    "inward.create": ("refused", "rate-limited"),
+    "inward.create": NOT_MADE,
     "phone.register": ("refused", "silent"),
     "outward.webhook": ("none", "refused"),
     "inward.webhook": ("none",),

@@ -6,6 +6,7 @@ from bwlib.diagnose import ladder
 from bwlib.diagnose.row import NO_ROOM, NOT_SENT, OUT, OUT_NOT_SENT, REFUSED, Rule, fits, read, seen
 
 REFUSED_AFTER = (ladder.REFUSED_AFTER, ladder.REFUSED_SOMEWHERE)
+SILENT_HERE: Where = {"direct.challenge": ("silent",), "direct.options": ("silent", "unknown")}
 NOT_ANSWERED = ("not-answered", "not-placed", "unknown")
 
 NETWORK = (
@@ -40,6 +41,13 @@ NETWORK = (
         {"outward.trunk": NOT_SENT, "direct.challenge": ("challenged",), "outward.left": ("yes", "unknown")},
         "allow UDP from the PBX to the realm's address and port, and back; switch SIP ALG off on the router",
         "firewall",
+    ),
+    fits(
+        "firewall-at-pbx", "A firewall between the PBX and the realm: the same packet from here is answered",
+        {"outward.trunk": (ladder.UNANSWERED,), "direct.challenge": ("challenged",)},
+        "allow UDP from the PBX to the realm's address and port, out and back; switch SIP ALG off on the router",
+        "firewall",
+        "watch the trunk's packets on the PBX (tcpdump, sngrep): INVITE again and again with no answer is a firewall",
     ),
     seen(
         "never-left", "The PBX did not send the call to the trunk",
@@ -83,6 +91,15 @@ NETWORK = (
         "answer-held-back", "The realm accepts the call and never answers it",
         {"outward.trunk": (ladder.TRYING, ladder.REFUSED_AFTER_TRYING), "callback": ("alive",)},
         "look at the call in Bandwidth's dashboard; ask Bandwidth support, naming the Call-ID", "no callbacks",
+    ),
+    fits(
+        "answer-held-back", "The realm takes the call and does not answer it",
+        {
+            "outward.trunk": (ladder.UNANSWERED,), "callback": ("alive",), "direct.call": NOT_ANSWERED,
+            "direct.challenge": ("challenged", "trying", "not-challenged", "unknown"),
+        },
+        "look at the call in Bandwidth's dashboard; ask Bandwidth support, naming the Call-ID", "no callbacks",
+        "watch the trunk's packets on the PBX (tcpdump, sngrep): a 100, and nothing more, is the realm",
     ),
     seen(
         "phone-refused", "The PBX refuses the phone's registration", {"phone.register": ("refused",)},

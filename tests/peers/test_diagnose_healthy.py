@@ -78,5 +78,6 @@ def test_nothing_is_found_where_nothing_is_wrong(folder: Path, seed: int) -> Non
     with switched(**turned)(site):
         looked = looked_at(site)
     print(f"{seed}, {road}: {looked.told}")
+    print({name: fact.says for name, fact in looked.facts.items() if name.startswith(("outward", "inward"))})
     assert looked.verdict.healthy, f"{looked.told} {turned}"
     assert looked.facts.value("outward.heard") == looked.facts.value("inward.heard") == "yes"

@@ -8,6 +8,7 @@ Both calls go on at once, and are hung up as soon as they have told what they ca
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -50,7 +51,7 @@ def probe(scene: Scene) -> list[Fact]:
     why_not = _why_not(scene)
     if why_not:
         return [Fact("calls", "not-placed", f"no test call: {why_not}", "phone")]
-    run, mark = scene.run, _mark(scene)
+    run, mark, until = scene.run, _mark(scene), time.monotonic() + CALLS_S
     address, displaces = registrar(run), scene.contact != "none"
     with Phone(address, run.settings.pbx.extension, run.secret(run.settings.pbx.extension_secret)) as phone:
         scene.phones.append(phone)

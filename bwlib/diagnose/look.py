@@ -44,9 +44,7 @@ def _look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
     tell("looking at Bandwidth, at the callback URL and at the PBX")
     first: dict[str, Probe] = {"bandwidth": at_bandwidth.probe, "callback": at_callback.probe, "pbx": _pbx}
     _side_by_side(scene, first, CONFIGURED_S, facts, tell)
-    if facts.value("probe.callback") == "no-answer":
-        what = f"no answer within {CONFIGURED_S:g} s"
-        facts.add([at_callback.slow(scene.run.on.application.call_initiated_url, what)])
+    facts.add(_no_answers(scene, facts))
     _add(facts, "compare", at_pbx.compare, scene)
     facts.add(_pinned(scene, facts))
     if scene.after_call or scene.since:

@@ -51,7 +51,8 @@ OUT_NOT_SENT: Where = {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED, ladder.RE
 PHONE: Where = {"phone.register": ("refused",), **OUT_NOT_SENT}
 OUT_TALK: Where = {"outward.heard": NOT_HEARD, "outward.spoken": NOT_HEARD, "outward.digits": ("no",)}
 TALK: Where = {**OUT_TALK, "inward.heard": NOT_HEARD, "inward.spoken": NOT_HEARD, "inward.digits": ("no",)}
-ACCOUNT_FAILS: Where = {"inward.create": ("refused", "rate-limited"), "inward.phone": ("did-not-ring",)}
+NOT_MADE = ("refused", "rate-limited", "no-answer")
+ACCOUNT_FAILS: Where = {"inward.create": NOT_MADE, "inward.phone": ("did-not-ring",)}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bwlib.diagnose import ladder
-from bwlib.diagnose.row import NO_ROOM, NOT_SENT, OUT, OUT_NOT_SENT, REFUSED, Rule, fits, read, seen
+from bwlib.diagnose.row import NO_ROOM, NOT_SENT, OUT, OUT_NOT_SENT, REFUSED, Rule, Where, fits, read, seen
 
 REFUSED_AFTER = (ladder.REFUSED_AFTER, ladder.REFUSED_SOMEWHERE)
 SILENT_HERE: Where = {"direct.challenge": ("silent",), "direct.options": ("silent", "unknown")}
@@ -26,13 +26,19 @@ NETWORK = (
     ),
     seen(
         "realm-silent", "The realm does not answer from here: its SIP edge is down, or a firewall is in the way",
-        {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED), "direct.challenge": ("silent",)},
+        {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED), **SILENT_HERE},
         "allow UDP to the realm's address and port, and back; check address and port against its SRV record",
         "firewall",
     ),
     seen(
         "realm-silent", "The realm does not answer from here: its SIP edge is down, or a firewall is in the way",
-        {"inward.pbx": NOT_SENT, "direct.challenge": ("silent",)},
+        {"inward.pbx": NOT_SENT, **SILENT_HERE},
+        "allow UDP to the realm's address and port, and back; check address and port against its SRV record",
+        "firewall",
+    ),
+    seen(
+        "realm-silent", "The realm does not answer from here: its SIP edge is down, or a firewall is in the way",
+        {"inward.phone": ("did-not-ring",), **SILENT_HERE},
         "allow UDP to the realm's address and port, and back; check address and port against its SRV record",
         "firewall",
     ),
@@ -43,7 +49,7 @@ NETWORK = (
         "firewall",
     ),
     fits(
-        "firewall-at-pbx", "A firewall between the PBX and the realm: the same packet from here is answered",
+        "firewall-at-pbx", "A firewall stands between the PBX and the realm: the same packet from here is answered",
         {"outward.trunk": (ladder.UNANSWERED,), "direct.challenge": ("challenged",)},
         "allow UDP from the PBX to the realm's address and port, out and back; switch SIP ALG off on the router",
         "firewall",
@@ -93,7 +99,7 @@ NETWORK = (
         "look at the call in Bandwidth's dashboard; ask Bandwidth support, naming the Call-ID", "no callbacks",
     ),
     fits(
-        "answer-held-back", "The realm takes the call and does not answer it",
+        "answer-held-back", "The realm accepts the call and never answers it",
         {
             "outward.trunk": (ladder.UNANSWERED,), "callback": ("alive",), "direct.call": NOT_ANSWERED,
             "direct.challenge": ("challenged", "trying", "not-challenged", "unknown"),
@@ -121,10 +127,10 @@ NETWORK = (
         "allow UDP from Bandwidth's SIP addresses to the PBX; check pbx.sip_host and its port", "firewall",
     ),
     seen(
-        "webhook-lost", "The callback URL is alive from here, and Bandwidth's event did not arrive",
+        "webhook-lost", "The callback URL answers from here, and Bandwidth's webhook did not arrive there",
         {"callback": ("alive",), "inward.webhook": ("none",)},
-        "let Bandwidth's addresses reach the callback URL (firewall, reverse proxy); a URL that works from here may be "
-        "closed to the outside", "urls",
+        "let Bandwidth reach the callback URL (firewall, reverse proxy): a URL that works from here may be closed to "
+        "the internet", "urls",
     ),
     fits(
         "pbx-refuses-inward", "The PBX refuses Bandwidth's call", {"inward.pbx": (*REFUSED, ladder.NOT_RETRIED)},

@@ -117,7 +117,7 @@ def test_where_nothing_at_all_answers_a_look_ends(world: World, never: Any) -> N
         world.put(name, never)
     facts, verdict = world.look()
     assert {f"probe.{name}" for name in PROBES} <= set(facts)
-    assert {cause.name for cause in verdict.causes} == {"pbx-unreachable", "callback-slow"}
+    assert {cause.name for cause in verdict.causes} == {"pbx-unreachable", "account-unreachable"}
 
 
 @pytest.mark.parametrize("name", PROBES)

@@ -25,7 +25,8 @@ GUESSED = [row for row, rule in zip(ROWS, RULES, strict=True) if rule.kind != "r
 #: names that several rows share on purpose: one cause that shows in different places
 SHARED = {
     "callback-get", "callback-password", "site-password", "wrong-password", "realm-unresolved", "realm-silent",
-    "webhook-lost", "nat-address", "rtp-to-pbx-lost", "rtp-from-pbx-lost", "digits-lost", "packets-lost",
+    "webhook-lost", "answer-held-back", "firewall-at-pbx", "nat-address", "rtp-to-pbx-lost", "rtp-from-pbx-lost",
+    "digits-lost", "packets-lost",
 }  # fmt: skip
 SURE = {"seen": "likely", "fits": "possible"}
 

@@ -143,11 +143,12 @@ async def _tcp(target: Address) -> Fact:
 
 def _challenge(scene: Scene, call: OutboundCall, place: str) -> list[Fact]:
     name, answer = "direct.challenge", call.final_response
+    asked = f"an INVITE without credentials from here to {place}"
+    if answer is None and call.status in (None, 408):
+        return [Fact(name, "silent", f"{asked}: no answer", "SIP")]
     if answer is None:
-        silent = call.status in (None, 408)
-        word, said = ("silent", "no answer") if silent else ("trying", f"{call.status}, and no final answer")
-        return [Fact(name, word, f"an INVITE without credentials from here to {place}: {said}", "SIP")]
-    says = f"an INVITE without credentials from here to {place}: {answer.status} {answer.reason}"
+        return [Fact(name, "trying", f"{asked}: {call.status}, and no final answer", "SIP")]
+    says = f"{asked}: {answer.status} {answer.reason}"
     if answer.status not in (401, 407):
         return [Fact(name, "not-challenged", says, "SIP")]
     header = answer.headers.get("Proxy-Authenticate") or answer.headers.get("WWW-Authenticate") or ""

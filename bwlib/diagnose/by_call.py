@@ -51,6 +51,9 @@ def probe(scene: Scene) -> list[Fact]:
     why_not = _why_not(scene)
     if why_not:
         return [Fact("calls", "not-placed", f"no test call: {why_not}", "phone")]
+    if scene.extension_secret() is None:
+        says = f"no test call: {scene.run.settings.pbx.extension_secret}, the extension's secret, gives nothing now"
+        return [Fact("calls", "not-placed", says, "phone"), Fact("probe.calls", "failed", says, "phone")]
     run, mark, until = scene.run, _mark(scene), time.monotonic() + CALLS_S
     address, displaces = registrar(run), scene.contact != "none"
     with Phone(address, run.settings.pbx.extension, run.secret(run.settings.pbx.extension_secret)) as phone:
@@ -90,8 +93,6 @@ def _beside(scene: Scene, phone: Phone, talk: Talk) -> Future[list[Fact]]:
 def _why_not(scene: Scene) -> str:
     if not scene.calls:
         return "calls are placed with --place-call only"
-    if scene.extension_secret() is None:
-        return "the extension's secret reference gives nothing now"
     observed = cannot_observe(scene.run)
     if observed:
         return observed
@@ -202,7 +203,10 @@ def _inward(scene: Scene, phone: Phone, talk: Talk) -> list[Fact]:
     except BandwidthError as error:
         waiting.cancel()
         word = "rate-limited" if error.status == 429 else "refused"
-        return [Fact("inward.create", word, f"POST /calls: {error.came_back}", "Bandwidth")]
+        facts = [Fact("inward.create", word, f"POST /calls: {error.came_back}", "Bandwidth")]
+        if word == "refused" and run.on.number in error.came_back:  # it names what it does not take
+            facts.append(Fact("inward.from", "refused", f"Bandwidth refuses {run.on.number} as From", "Bandwidth"))
+        return facts
     facts = [Fact("inward.create", "ok", f"POST /calls made the call {placed.id}", "Bandwidth")]
     try:
         call = waiting.result(timeout_s=ANSWER_S)

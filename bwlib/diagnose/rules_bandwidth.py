@@ -71,6 +71,12 @@ ACCOUNT = (
         {"clock": ("off",), _ANY: ("ok",)},
         "set this machine's clock (timedatectl set-ntp true)", "no callbacks",
     ),
+    read(
+        "site-number", "The site's number is not a number of this account", {"inward.from": ("refused",)},
+        "correct bandwidth.number in the site file (Account, Numbers, in the Bandwidth App)", "caller id",
+        {"inward.create": ("refused",), "outward.caller": ("differs",), **OUT_REFUSED},
+        covers=("foreign-caller-id", "route-caller-id"),  # they compare with that number
+    ),
 )
 
 APPLICATION = (

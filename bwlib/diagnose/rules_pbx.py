@@ -155,7 +155,7 @@ TRUNK = (
     ),
     read(
         "unknown-inbound", "Inbound calls on the trunk do not lead to the site's extension",
-        {"trunk.inbound_extension": ("differs",)},
+        {"trunk.inbound_extension": ("differs",), "extension": ("found", "unknown")},
         "let the trunk's inbound context dial the extension", "no callbacks", IN, "trunk",
     ),
     read(

@@ -31,7 +31,7 @@ BULLETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "Caller id and formatting",
         (
             *("trunk.from_user", "trunk.from_domain", "trunk.send_pai", "route.caller_id", "outward.caller"),
-            *("route.matches", "route.dialplan"),
+            *("inward.from", "route.matches", "route.dialplan"),
         ),
     ),
     "urls": (

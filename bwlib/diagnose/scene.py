@@ -42,8 +42,8 @@ class Scene:
     explain instead. since: from when on SIP messages belong to it, seconds since 1970, 0 for "not looked for".
     way: which way that call went, "outward" or "inward", as far as it is known.
 
-    our_calls: Call-IDs of our own agent's INVITEs, which are not the PBX's. Probes run in threads of their own; each
-    writes only what is its own here.
+    our_calls: Call-IDs that are none of the PBX's calls to look at: of our own agent's INVITEs, and of calls of before.
+    Probes run in threads of their own; each writes only what is its own here.
     """
 
     run: Run

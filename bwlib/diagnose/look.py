@@ -26,6 +26,7 @@ from bwlib.phone import Phone
 
 CONFIGURED_S, CALLED_S, END_S = 9.0, 16.0, 3.0
 CALLING = ("realm", "direct", "calls")  # the probes that have a call while they last
+RESENT_S = 40.0  # RFC 3261 timer B, and some
 Tell = Callable[[str], None]
 
 
@@ -123,7 +124,7 @@ def _with_calls(scene: Scene, facts: Facts, tell: Tell) -> None:
 
 
 def _of_calls(scene: Scene, facts: Facts, began: float, told: Sequence[Mapping[str, str]]) -> list[Fact]:
-    events = _events(scene, began)
+    events = _since(scene, began)
     found = by_ladder.of_pbx(scene, told) + by_ladder.of_log(_log(scene, began))
     if events is None:
         return [*found, *by_ladder.of_phone(Facts([*facts.values(), *found]))]
@@ -132,6 +133,16 @@ def _of_calls(scene: Scene, facts: Facts, began: float, told: Sequence[Mapping[s
     names = {"outward": "outward.phone", "inward": "inward.phone"}
     answered = [way for way, name in names.items() if facts.value(name) in ("answered", "rang")]
     return [*by_ladder.read(scene, events, outward=tried, inward=inward, answered=answered), *found]
+
+
+def _since(scene: Scene, began: float) -> list[SipEvent] | None:
+    """SIP messages from then on, of calls that began then: one of before that met silence is sent again for 32 s."""
+    events = _events(scene, began - RESENT_S)
+    if events is None:
+        return None
+    of_before = [event for event in events if event.at.timestamp() < began]
+    scene.our_calls |= {call.call_id for call in ladder.calls_in(of_before)}
+    return [event for event in events if event.at.timestamp() >= began]
 
 
 def _past_call(scene: Scene) -> list[Fact]:

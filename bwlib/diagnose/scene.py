@@ -44,8 +44,8 @@ class Scene:
     explain instead. since, way: from when on SIP messages belong to a test call that has just failed (seconds since
     1970, 0 for "not looked for"), and which one it was: "outward" or "inward".
 
-    our_calls: Call-IDs of our own agent's INVITEs, which are not the PBX's. Probes run in threads of their own; each
-    writes only what is its own here. over: set when the look ends, in whatever way: no probe goes on with a call then.
+    our_calls: Call-IDs that are none of the calls to look at: of our own agent, and of before. Probes run in threads;
+    each writes only what is its own here. over: set when the look ends, in whatever way: no probe goes on with a call then.
     phones: the scripted phones that were switched on; whoever ends the look ends their calls.
     threads: of each probe by its name.
     """

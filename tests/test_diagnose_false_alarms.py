@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from bwlib.diagnose import at_bandwidth, at_pbx
-from bwlib.models import Exchange, Realm, SipCredential, Trunk
+from bwlib.diagnose import at_bandwidth, at_pbx, look
+from bwlib.models import Call, Exchange, Realm, SipCredential, Trunk
 
 HOUR = timedelta(hours=1)
 NOW = datetime.now(UTC)
@@ -47,3 +47,21 @@ def test_a_password_cannot_be_called_wrong_where_bandwidth_tells_no_hash() -> No
     )
     assert at_bandwidth._password(scene, realm, credential).value == "unknown"
     assert [fact.name for fact in at_pbx._password(scene, trunk)] == ["trunk.secret"]
+
+
+def test_a_call_of_another_site_is_not_explained_by_this_one() -> None:
+    def another(way: str, to: str = "+19195550199", application: str = "app-1", bound: str = "app-1") -> bool:
+        scene: Any = SimpleNamespace(
+            way=way,
+            run=SimpleNamespace(settings=SimpleNamespace(pbx=SimpleNamespace(extension="101"))),
+            account=SimpleNamespace(
+                application=SimpleNamespace(id="app-1"), credential=SimpleNamespace(application_id=bound)
+            ),
+        )
+        return look._is_of_another(scene, Call("c-1", to, "+19195550100", "", "disconnected", application))
+
+    assert not another("inward", "sip:101@pbx.test:5060")
+    assert another("inward", "sip:1010@pbx.test:5060")
+    assert not another("outward")
+    assert another("outward", application="app-2")
+    assert not another("outward", application="app-2", bound="app-2"), "the credential leads there: that is the fault"

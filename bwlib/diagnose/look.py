@@ -21,7 +21,7 @@ from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.scene import Probe, Scene
 from bwlib.diagnose.verdict import Verdict, judge, with_traps
 from bwlib.errors import BwlibError, PbxRefused, PbxUnreachable
-from bwlib.models import SipEvent
+from bwlib.models import Call, SipEvent
 from bwlib.phone import Phone
 
 CONFIGURED_S, CALLED_S, END_S = 9.0, 16.0, 3.0
@@ -148,6 +148,8 @@ def _since(scene: Scene, began: float) -> list[SipEvent] | None:
 def _past_call(scene: Scene) -> list[Fact]:
     """A call that was placed before: its messages where they were seen, the webhooks, Bandwidth's word on it."""
     facts, ways = _asked_for(scene) if scene.after_call else [], {scene.way}
+    if facts and facts[0].name == "probe.call":
+        return facts
     events = _events(scene, scene.since)
     if scene.after_call:
         wanted = scene.sip_call_ids or {scene.after_call}
@@ -173,6 +175,8 @@ def _asked_for(scene: Scene) -> list[Fact]:
         call = on.client.get_call(call_id)
         cause = f"{call.disconnect_cause or 'none'} {call.error_message or ''}".strip()
         scene.way = _PBX_WAYS.get(call.direction, "")
+        if _is_of_another(scene, call):
+            return [Fact("probe.call", "of-another", f"call: {call_id} (to {call.to}) is of another site", "Bandwidth")]
         says = f"Bandwidth says of the call: {call.state}, cause {cause}"
         facts.append(Fact("call.cause", call.disconnect_cause or "none", says, "Bandwidth"))
     except BwlibError as error:
@@ -183,6 +187,18 @@ def _asked_for(scene: Scene) -> list[Fact]:
         hooks = []
     scene.sip_call_ids = {str(hook.body["sipCallId"]) for hook in hooks if hook.body.get("sipCallId")}
     return facts
+
+
+def _is_of_another(scene: Scene, call: Call) -> bool:
+    """Whether the account made this call for something else than this site: what is read of the site explains nothing.
+
+    A call that came out of the PBX may have gone to another application because the credential is bound to that one.
+    """
+    if scene.way == "inward":
+        return f"sip:{scene.run.settings.pbx.extension}@" not in call.to
+    application, credential = scene.account.application, scene.account.credential
+    bound_here = application is not None and credential is not None and credential.application_id == application.id
+    return bound_here and application is not None and call.application_id != application.id
 
 
 def _events(scene: Scene, since: float) -> list[SipEvent] | None:

@@ -51,12 +51,14 @@ class Lab:
         """The site's run, to look with: it plans and changes nothing."""
         from bwlib.run import open_run
 
+        self._as_left()
         return open_run(self.seat.site_file, notebook=self.seat.lab, mode="plan")
 
     def call(self) -> None:
         """Place the call that the customer complains about, from your own site file; judged by nobody."""
         from bwlib.run import open_run
 
+        self._as_left()
         run = open_run(self.seat.site_file, notebook=self.seat.lab, mode="apply", test_answer_timeout_s=8)
         run.names_causes = False  # that is the trainee's to find
         calls = {"outward": run.call_from_extension, "inward": run.call_to_extension}
@@ -69,6 +71,7 @@ class Lab:
 
     def tools(self) -> None:
         """Where to look, and the command lines with this lab's sandbox in them."""
+        self._as_left()
         sandbox = control.start(self.seat.home)
         config = Path(sandbox.get_note("pbx")["config_dir"])
         show.show_facts(
@@ -88,6 +91,11 @@ class Lab:
                 "what the network does": "bw-runbook sandbox faults (--clear: as if its administrator mended it)",
             },
         )
+
+    def _as_left(self) -> None:
+        """Half an hour idle ends the sandbox, and what was wrong with the network goes with it: the judge puts it back,
+        or the call would be heard here and not by the judge."""
+        begin_lab(self.seat)
 
     def reload(self) -> None:
         """Have the lab's PBX read its files again, as `core reload` would; what it thinks of them is in its log."""

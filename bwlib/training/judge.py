@@ -27,7 +27,7 @@ from bwlib.run import learn_secrets, run_on
 from bwlib.sandbox.control import Sandbox
 from bwlib.training.certificate import write_certificate
 from bwlib.training.labs import HINTS, find_lab
-from bwlib.training.opening import judges_settings, open_seat, running_sandbox
+from bwlib.training.opening import judges_settings, open_seat, running_sandbox, seat_as_left
 from bwlib.training.seat import Notes, Seat, one_judge_at_a_time, read_notes, site_digest, write_notes
 
 HEARD_FROM, HEARD_TO = "the call from the extension", "the programmatic call to the extension"
@@ -36,7 +36,9 @@ _WORDS = {"outward": HEARD_FROM, "inward": HEARD_TO}
 
 def begin(seat: Seat, labs: Path, seed: str, again: bool) -> dict[str, Any]:
     """Put the lab in, or find it as it was left."""
-    return about(open_seat(seat, find_lab(labs, seat.lab), seed, again=again))
+    if seat.is_open and not again:
+        return about(seat_as_left(seat))
+    return about(open_seat(seat, find_lab(labs, seat.lab), seed))
 
 
 def about(notes: Notes) -> dict[str, Any]:

@@ -27,13 +27,16 @@ from bwlib.training.stage import Stage, open_stage
 THRESHOLDS = {"test.heard_threshold": 0.99, "test.answer_timeout_s": 8.0, "test.phone": "scripted", "target": "sandbox"}
 
 
-def open_seat(seat: Seat, lab: LabText, seed: str, *, again: bool = False) -> Notes:
-    """The lab, put in: anew when it was not begun or `again`; else as the trainee left it."""
+def seat_as_left(seat: Seat) -> Notes:
+    """A lab that was begun, as the trainee left it. Raises: NotAsExpected as `read_notes`."""
     _end_other_sandboxes(seat)
-    if seat.is_open and not again:
-        notes = read_notes(seat)
-        running_sandbox(seat, notes)
-        return read_notes(seat)
+    running_sandbox(seat, read_notes(seat))
+    return read_notes(seat)
+
+
+def open_seat(seat: Seat, lab: LabText, seed: str) -> Notes:
+    """The lab, put in anew."""
+    _end_other_sandboxes(seat)
     earlier = _earlier(seat)
     _clear(seat)
     _walk(seat, random.Random(f"site {seed} {seat.trainee} {lab.id}"))  # noqa: S311 - repeatable on purpose

@@ -12,13 +12,10 @@ changes them, can. This is training on the trainee's own machine, not an examina
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import hashlib
-import json
 import os
 import re
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +25,7 @@ from typing import Any
 from bwlib.errors import NotAsExpected, SettingsError
 from bwlib.sandbox.home import home, write_private
 from bwlib.training.labs import LabText
+from bwlib.training.packed import pack, unpack
 
 TRAIN = "BW_RUNBOOK_TRAIN"  # a trainee's folder, where `train open` has set BW_RUNBOOK_HOME to one lab's
 _NAME = r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?"
@@ -130,15 +128,14 @@ def seats_of(folder: Path) -> list[Seat]:
 def read_notes(seat: Seat) -> Notes:
     """Raises NotAsExpected when the lab was not begun here, or somebody has changed the notes."""
     try:
-        packed = (seat.judge / "notes").read_bytes()
-        facts = json.loads(zlib.decompress(base64.b85decode(packed)))
+        facts = unpack((seat.judge / "notes").read_bytes())
         notes = Notes(**{**facts, "lab": LabText.from_json(facts["lab"])})
         if (notes.trainee, notes.lab.id) == (seat.trainee, seat.lab):
             return notes
         came_back = f"it was begun by {notes.trainee} as {notes.lab.id}, and copied here"
     except FileNotFoundError:
         came_back = "it was not begun here"
-    except (ValueError, TypeError, KeyError, zlib.error):
+    except (ValueError, TypeError, KeyError):
         came_back = "the judge's notes cannot be read any more"
     again = f"bw-runbook train start {seat.trainee} --lab {seat.lab} --again"
     raise NotAsExpected(f"go on with the lab {seat.lab}", came_back, again)
@@ -151,8 +148,7 @@ def site_digest(seat: Seat) -> str:
 
 def write_notes(seat: Seat, notes: Notes) -> None:
     facts = {**asdict(notes), "lab": notes.lab.as_json()}
-    packed = base64.b85encode(zlib.compress(json.dumps(facts).encode()))
-    write_private(seat.judge / "notes", packed.decode())
+    write_private(seat.judge / "notes", pack(facts))
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from bwlib.pbx.asterisk import RELOADED, AsteriskPbx
 from bwlib.run import sandbox_pbx
 from bwlib.sandbox.control import Sandbox
 from bwlib.settings import Settings
+from bwlib.training.packed import pack, unpack
 
 KEPT = (
     "training"  # the sandbox's note with what was changed; it may hold a password, so it lives in the sandbox's state
@@ -54,18 +55,23 @@ class Stage:
 
     def keep(self, name: str, what: Any) -> None:
         """Remember, with the sandbox, what the break `name` changed."""
-        self.sandbox.put_note(KEPT, {**(self.sandbox.get_note(KEPT) or {}), name: what})
+        self.sandbox.put_note(KEPT, pack({**self.all_kept(), name: what}))
+
+    def all_kept(self) -> dict[str, Any]:
+        """What was changed and not mended, by break."""
+        packed = self.sandbox.get_note(KEPT)
+        return dict(unpack(packed)) if packed else {}
 
     def kept(self, name: str) -> Any:
         """Raises NotAsExpected when the break `name` was not put in."""
-        notes = self.sandbox.get_note(KEPT) or {}
+        notes = self.all_kept()
         if name not in notes:
             raise NotAsExpected(f"mend {name}", "it was not put in on this sandbox", "put it in first")
         return notes[name]
 
     def forget(self, name: str) -> None:
-        notes = self.sandbox.get_note(KEPT) or {}
-        self.sandbox.put_note(KEPT, {key: what for key, what in notes.items() if key != name})
+        left = {key: what for key, what in self.all_kept().items() if key != name}
+        self.sandbox.put_note(KEPT, pack(left))
 
     # ------------------------------------------------------------ the PBX's files
 
@@ -129,7 +135,7 @@ def mend_file(stage: Stage, name: str) -> None:
 
 
 def _kept_changes(stage: Stage, name: str) -> list[Any]:
-    return list((stage.sandbox.get_note(KEPT) or {}).get(name, []))
+    return list(stage.all_kept().get(name, []))
 
 
 def hunks(before: str, after: str) -> list[tuple[str, str]]:

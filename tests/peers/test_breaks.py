@@ -20,7 +20,7 @@ from bwlib.sandbox import control
 from bwlib.settings import load_settings
 from bwlib.steps.application import find_application
 from bwlib.training.breaking import BREAKS, BY_NAME, Break
-from bwlib.training.stage import KEPT, Stage, open_stage
+from bwlib.training.stage import Stage, open_stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(600)]
 
@@ -70,7 +70,7 @@ def everything(stage: Stage) -> dict[str, Any]:
         "bound": bound,
         "switches": stage.sandbox.switches(),
         "faults": stage.sandbox.faults(),
-        "kept": stage.sandbox.get_note(KEPT) or {},
+        "kept": stage.all_kept(),
     }
 
 

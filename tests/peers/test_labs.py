@@ -96,6 +96,10 @@ def test_nothing_but_mending_passes_a_lab(home: Path, tmp_path: Path) -> None:
 
     half_mended(lab.seat)
     sandbox.down()  # a sandbox that was ended does not mend what it held in its memory
+    lab.tools()
+    again = control.attach(lab.seat.home)
+    assert again is not None
+    assert [fault["name"] for fault in again.faults()] == ["sip-silence"]
     assert ask_judge("check", lab.seat)["passed"] is False
     assert certificates_in(home / "train") == []
     assert not list(lab.seat.certificates.glob("*"))

@@ -109,7 +109,8 @@ def _call(run: Run, name: str, title: str, place: Callable[[Phone], CallProof]) 
         except SettingsError:
             raise
         except BwlibError as error:  # the next call may go on: whoever looks for the cause places calls too
-            raise _with_cause(run, name, error, started) from error
+            way = "outward" if name == "call_from_extension" else "inward"
+            raise _with_cause(run, error, started, way) from error
 
     def call() -> Outcome[dict[str, str]]:
         address, table = registrar(run), run.settings.pbx
@@ -239,7 +240,7 @@ def _wav(pcm: Any) -> bytes:
     return stream.getvalue()
 
 
-def _with_cause(run: Run, name: str, error: BwlibError, started: float) -> BwlibError:
+def _with_cause(run: Run, error: BwlibError, started: float, way: str) -> BwlibError:
     """The same error, with its cause where one was found, and then with what mends that."""
     from bwlib.diagnosing import cause_of_failed_call
 
@@ -248,8 +249,10 @@ def _with_cause(run: Run, name: str, error: BwlibError, started: float) -> Bwlib
         return type(error)(
             error.attempted, f"{gone} ({error.came_back})", "run this cell again: it starts what it needs"
         )
+    if not run.names_causes:
+        return error
     show.show_progress("looking for the cause")
-    cause = cause_of_failed_call(run, started, "outward" if name == "call_from_extension" else "inward")
+    cause = cause_of_failed_call(run, started, way)
     if cause is None:
         do_next = f"{error.do_next}; notebook 50_troubleshoot looks further"
         return type(error)(error.attempted, error.came_back, do_next)

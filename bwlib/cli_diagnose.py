@@ -34,7 +34,7 @@ def diagnose(
     """
     found, folder = _look(site_file.absolute(), place_call=place_call, after_call=after_call)
     if as_json:
-        print(json.dumps({**found.as_json(), "record": str(folder)}, ensure_ascii=False))
+        print(json.dumps({**found.as_json(), "record": str(folder)}))
     else:
         _print(found)
         print(folder)
@@ -44,6 +44,7 @@ def diagnose(
 def _look(site_file: Path, **how: Any) -> tuple[Diagnosis, Path]:
     """The diagnosis, and its record: sealed, and citing the run before it."""
     from bwlib.diagnosing import STEP, diagnose
+    from bwlib.lab import signals_as_interrupt
     from bwlib.looking import failure_sealed, seal_look
     from bwlib.record.cited import citation
     from bwlib.record.redact import Redactor
@@ -56,7 +57,7 @@ def _look(site_file: Path, **how: Any) -> tuple[Diagnosis, Path]:
     about: dict[str, Any] = {"target": settings.target, "operator": operator(), "command": STEP}
     about |= {"cites": citation(before[-1])} if before else {}
     record = start_run(settings.runs_dir, Redactor(), site=settings.name, site_file=str(settings.path), **about)
-    with hold(record):
+    with hold(record), signals_as_interrupt():
         with failure_sealed(record, settings, about, STEP):
             run = run_on(settings, record, notebook=STEP, mode="plan")
             learn_secrets(settings, record)

@@ -130,6 +130,7 @@ def _print_sandbox(sandbox: Any, as_json: bool) -> None:
         "sip edge": ":".join(map(str, sandbox.edge_address or ())),
         "readback": sandbox.readback_address.url if sandbox.readback_address else "",
         "pbx": ":".join(map(str, pbx.get("sip", ()))),
+        "broken callbacks": " ".join(sandbox.broken_urls.values()),
         "dashboard": sandbox.dashboard_url,
         "dashboard_user": sandbox.dashboard_user,
         "dashboard_password": f"in {sandbox.directory / 'dashboard.json'}",

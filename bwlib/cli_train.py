@@ -40,7 +40,7 @@ def start(
     lab: Annotated[str, typer.Option("--lab", help="a lab's id, or its number")] = FIRST,
     seed: Annotated[str, typer.Option(help="for the made-up values; the same for a class")] = "0",
     labs: LabsFolder = None,
-    again: Annotated[bool, typer.Option("--again", help="begin the lab anew, whatever was done in it")] = False,
+    again: Annotated[bool, typer.Option("--again", help="begin the lab anew; hints taken go on counting")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Prepare a lab for a trainee: a sandbox of their own walks the guide, then something in it is broken, unseen."""
@@ -52,6 +52,7 @@ def start(
     folder, texts = trainee_folder(name), (labs or labs_folder()).absolute()
     seat = Seat(folder, find_lab(texts, lab).id)
     keep_class(folder, seed, texts)
+    talk("preparing the lab: a sandbox, a PBX, the guide from its first step")
     opened = begin_lab(seat, again=again)
     notebook = folder / "notebooks" / "labs" / f"{seat.lab}.ipynb"
     write_notebooks(labs_in(texts), notebook.parent)
@@ -70,13 +71,13 @@ def open_lab(
     browser: Annotated[bool, typer.Option(help="open a browser")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """JupyterLab on a trainee's lab; Ctrl-C ends it and the lab's sandbox. What was done stays."""
+    """JupyterLab on a trainee's lab; Ctrl-C ends it and the labs' sandboxes. What was done stays."""
     from bwlib.lab import running_lab, signals_as_interrupt
     from bwlib.training.desk import begin_lab, class_of, variables_of
     from bwlib.training.labs import find_lab, labs_folder, labs_in
     from bwlib.training.notebook import write_notebooks
     from bwlib.training.opening import end_sandbox
-    from bwlib.training.seat import Seat, trainee_folder
+    from bwlib.training.seat import Seat, seats_of, trainee_folder
 
     folder = trainee_folder(name)
     texts = Path(class_of(folder).get("labs") or labs_folder())
@@ -96,30 +97,36 @@ def open_lab(
     except KeyboardInterrupt:
         ended = 0
     finally:
-        end_sandbox(seat)
+        for each in seats_of(folder):  # another lab may have been opened there
+            end_sandbox(each)
     raise typer.Exit(int(ended != 0))
 
 
 @app.command()
 def passed(
     folder: Annotated[Path, typer.Argument(help="a folder with certificates anywhere below it", show_default=False)],
+    labs: LabsFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Who passed what, below a folder, with verify's word on each certificate. Exit 9 when one does not hold.
+
+    A lab is known by what it breaks, not by its name: one that breaks something else than the lab of that name here
+    (in the project, or in --labs) does not hold either.
 
     A certificate was made on its trainee's machine, whose owner could forge one: a signature tells who signed it, and
     that nothing was changed since.
     """
     from bwlib.training.certificate import certificates_in
+    from bwlib.training.labs import labs_folder, labs_in
 
     if not folder.is_dir():
         raise SettingsError(f"collect certificates in {folder}", "there is no such folder", "name the folder with them")
-    found = certificates_in(folder)
+    found = certificates_in(folder, labs_in(labs or labs_folder()))
     if as_json:
         print(json.dumps([each.as_json() for each in found]))
     else:
         _print_table(found)
-    raise typer.Exit(0 if all(each.holds for each in found) else 9)
+    raise typer.Exit(0 if all(each.holds and each.known_lab is not False for each in found) else 9)
 
 
 @app.command()
@@ -148,6 +155,8 @@ def _print_table(found: list[Certificate]) -> None:
     for each in found:
         hints = f"{each.hints}{' +solution' if each.saw_solution else ''}"
         when, word = each.passed[:16].replace("T", " "), f"{each.signer or 'nobody'}: {each.sentence}"
+        if each.known_lab is False:
+            word += "; NOT the lab of that name here: it breaks something else"
         rows.append((each.trainee, each.lab, when, f"{each.minutes:g}", hints, str(each.attempts), word))
     widths = [max(len(row[place]) for row in rows) for place in range(6)]
     for row in rows:

@@ -77,8 +77,10 @@ class Diagnosis:
         if self.verdict.not_looked:
             return f"nothing was found, but not everything could be looked at: {self.verdict.not_looked[0]}"
         heard = [way for way in ("outward", "inward") if self.facts.value(f"{way}.heard") == "yes"]
-        words = {2: "both calls were heard", 1: "a call was heard"}.get(len(heard), "no call was placed")
-        return f"nothing is wrong: {words}" if heard else f"nothing wrong was found; {words}"
+        if heard:
+            return f"nothing is wrong: {'both calls were' if len(heard) == 2 else 'a call was'} heard"
+        calls = self.facts.get("calls")
+        return f"nothing wrong was found; {calls.says if calls else 'no call was placed'}"
 
     @property
     def exit_code(self) -> int:
@@ -143,9 +145,10 @@ _MENDS: Mapping[str, Callable[[Run], object]] = {
 
 
 def cause_of_failed_call(run: Run, started: float, way: str) -> Finding | None:
-    """The likely cause of a test call that has just failed, None when none was found. way: "outward" or "inward".
+    """The likely cause of a test call that has just failed, None when none was found.
 
-    First from what passed then; where that says nothing, and calls cost nothing, from calls of its own.
+    started: seconds since 1970. way: "outward" (from the extension) or "inward" (to it). First from what passed then;
+    where that says nothing, and calls cost nothing, from calls of its own.
     """
     for scene in (Scene(run, calls=False, since=started, way=way), Scene(run)):
         if scene.calls and run.on.target != "sandbox":

@@ -81,6 +81,7 @@ class Run:
         self._reopen = reopen
         self._answers: dict[str, Any] = {}  # given in a form, not in the site file
         self._saved: frozenset[str] = frozenset()  # entries that a form has written into the site file
+        self.names_causes = True  # a test call that fails says why; a lab's call does not
         self.undo_planned = False  # this run has listed what an undo would remove
         self.made: dict[str, Any] = {}  # by step, what it found or made in this kernel
         self.status: dict[str, str] = {}  # by step, how it ended last in this kernel

@@ -75,7 +75,7 @@ def running_lab(
     with open(os.open(log_file, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as log:
         process = subprocess.Popen(  # noqa: S603  our own argv
             argv,
-            env={**os.environ, **variables, **_jupyter_variables(state, token)},
+            env={**os.environ, "PATH": _path(), **variables, **_jupyter_variables(state, token)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -107,6 +107,11 @@ def signals_as_interrupt() -> Iterator[None]:
     finally:
         for number, handler in heeded.items():
             signal.signal(number, handler)
+
+
+def _path() -> str:
+    """With bw-runbook on it: terminals and `!` in a notebook find it though nobody has activated the environment."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
 def _jupyter_variables(state: Path, token: str) -> dict[str, str]:

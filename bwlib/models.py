@@ -366,8 +366,12 @@ class SipEvent:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something a person should know: a cause, the evidence for it, and the fix."""
+    """Something a person should know: a cause, the evidence for it, and the fix.
+
+    name: that of the same cause in the table of `bwlib.diagnose.rules`, "" when it is not there.
+    """
 
     cause: str
     evidence: tuple[str, ...] = field(default=())
     fix: str = ""
+    name: str = ""

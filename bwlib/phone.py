@@ -94,6 +94,8 @@ class Phone:
         self._port = port
         self._expected: deque[Waiting] = deque()
         self._calls: list[PhoneCall] = []
+        self._dialling: set[OutboundCall] = set()
+        self._ending = False
         self._thread: LoopThread | None = None
         self._agent: Agent | None = None
         self._refresh: asyncio.Task[None] | None = None
@@ -190,7 +192,24 @@ class Phone:
         """
         return self._run(self._dial(_checked(number), timeout_s))
 
+    def end_calls(self) -> None:
+        """Hang up what is up or being dialled, and take no more. From any thread: whoever waits in another is told."""
+        if self._thread is not None and self._thread.running:
+            self._run(self._end_calls())
+
+    async def _end_calls(self) -> None:
+        self._ending = True
+        for waiting in list(self._expected):
+            waiting.cancel()
+        async with asyncio.TaskGroup() as group:
+            for call in list(self._calls):
+                group.create_task(call.finish())
+            for dialled in list(self._dialling):
+                group.create_task(dialled.hang_up())
+
     async def _dial(self, number: str, timeout_s: float) -> PhoneCall:
+        if self._ending:
+            raise NotAsExpected(f"dial {number}", "this phone's calls were ended", "switch it on anew")
         agent, media = self._switched_on(), Media(self.host)
         try:
             call = agent.invite(
@@ -203,6 +222,7 @@ class Phone:
         except ValueError as error:
             await media.close()
             raise SettingsError(f"dial {number}", str(error), "check the number and the PBX's address") from error
+        self._dialling.add(call)
         try:
             in_time = await _first_of(call.answered, call.ended, timeout_s)
             return await self._take(call, media, _answered_or_raise(call, number, in_time, timeout_s))
@@ -210,6 +230,8 @@ class Phone:
             agent.spawn(call.hang_up())
             await media.close()
             raise
+        finally:
+            self._dialling.discard(call)
 
     async def _take(self, call: IncomingCall | OutboundCall, media: Media, attempted: str) -> PhoneCall:
         """The call is answered: agree on its media, if that is not done, and open them."""
@@ -231,7 +253,7 @@ class Phone:
         return waiting
 
     async def _on_invite(self, call: IncomingCall) -> None:
-        waiting = self._next_expected()
+        waiting = None if self._ending else self._next_expected()
         if waiting is None:
             call.reject(480)
             return

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 
+from bwlib.pbx import freepbx_state
 from bwlib.pbx.asterisk_log import lines_since, without_secrets
 from bwlib.pbx.asterisk_pending import dialplan_differences, pjsip_differences, sections_from
 from bwlib.pbx.asterisk_state import (
@@ -13,6 +14,7 @@ from bwlib.pbx.asterisk_state import (
     dialled_from,
     media_from,
     rtp_ports_from,
+    table_from,
     transport_from,
     transport_names_from,
 )
@@ -45,6 +47,7 @@ external_media_address      : 203.0.113.7
 external_signaling_address  : 203.0.113.7
 external_signaling_port     : 0
 local_net                   : 192.168.0.0/255.255.0.0
+local_net                   : 10.0.0.0/255.0.0.0
 password                    :
 protocol                    : tcp
 """.splitlines()
@@ -85,7 +88,7 @@ def test_a_secret_is_masked_when_set_and_empty_when_not() -> None:
 def test_transports_are_read_by_name_with_their_nat_addresses() -> None:
     assert transport_names_from(TRANSPORTS) == ["transport-udp", "behind-nat"]
     assert transport_from("behind-nat", TRANSPORT) == Transport(
-        "behind-nat", "tcp", "0.0.0.0:5060", "203.0.113.7", "203.0.113.7", "192.168.0.0/255.255.0.0"
+        "behind-nat", "tcp", "0.0.0.0:5060", "203.0.113.7", "203.0.113.7", "192.168.0.0/255.255.0.0,10.0.0.0/255.0.0.0"
     )
 
 
@@ -114,6 +117,56 @@ def test_the_first_extension_that_matches_is_what_is_dialled() -> None:
     assert (found.pattern, found.steps) == ("_9X", ("Dial(PJSIP/a)",))
     nothing = dialled_from("7", "office", [])
     assert (nothing.context_exists, nothing.pattern) == (True, "")
+
+
+# ---------------------------------------------------------------- by the command line, as of a FreePBX
+
+SHOW_ENDPOINT = """
+ Endpoint:  <Endpoint/CID.....................................>  <State.....>  <Channels.>
+      Contact:  <Aor/ContactUri..........................> <Hash....> <Status> <RTT(ms)..>
+==========================================================================================
+
+ Endpoint:  101/101                                              Not in use    0 of inf
+     InAuth:  101-auth/101
+        Aor:  101                                                1
+      Contact:  101/sip:101@192.168.100.100:5060;transport=ud f76868c4da Avail        12.345
+   Identify:  101-identify/101
+        Match: 127.0.0.2/32
+
+ ParameterName                      : ParameterValue
+ ===================================================
+ 100rel                             : yes
+ context                            : from-internal
+ media_address                      :
+""".splitlines()
+BAD_NUMBER = """\
+[ Included context 'bad-number' created by 'pbx_config' ]
+  '_X.' =>          1. Hangup()                                   [extensions.conf:17]
+
+-= 1 extension (1 priority) in 1 context. =-
+""".splitlines()
+INCLUDED = """\
+[ Included context 'inner' created by 'pbx_config' ]
+  '_NXX' =>         hint: PJSIP/101                               [extensions.conf:15]
+                    1. NoOp(a)                                    [extensions.conf:13]
+     [lab]          2. Dial(PJSIP/x,,b(x^y^1))                    [extensions.conf:14]
+
+[ Included context 'bad-number' created by 'pbx_config' ]
+  '_X.' =>          1. Hangup()                                   [extensions.conf:17]
+""".splitlines()
+
+
+def test_an_endpoints_options_and_its_contact_are_read_from_the_command_line() -> None:
+    assert table_from(SHOW_ENDPOINT) == {"100rel": "yes", "context": "from-internal", "media_address": ""}
+    whole = "sip:101@192.168.100.100:5060;transport=udp;rinstance=1"
+    assert freepbx_state.contacts_from(SHOW_ENDPOINT, [whole]) == (Contact("101", whole, "Avail"),)
+
+
+def test_the_dialplan_of_the_command_line_is_read_and_bad_number_is_no_match() -> None:
+    found = freepbx_state.dialled_from("911", "from-internal", INCLUDED)
+    assert (found.pattern, found.steps) == ("_NXX", ("NoOp(a)", "Dial(PJSIP/x,,b(x^y^1))"))
+    nowhere = freepbx_state.dialled_from("91", "from-internal", BAD_NUMBER)
+    assert (nowhere.context_exists, nowhere.pattern, nowhere.steps) == (True, "", ())
 
 
 # ---------------------------------------------------------------- what is not in force

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,14 +12,17 @@ import nbformat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_cli import bw_runbook
 from test_notebooks import FORBIDDEN, ORDER, read
 
 from bwlib.errors import NotAsExpected, SettingsError
 from bwlib.training.breaking import BREAKS, BY_NAME
+from bwlib.training.certificate import certificates_in
 from bwlib.training.config_edits import add_section, drop_option, drop_section, option_of, set_option
-from bwlib.training.judge import about
+from bwlib.training.judge import about, hint, solution
 from bwlib.training.labs import LEVELS, LabText, find_lab, labs_folder, labs_in, read_lab
 from bwlib.training.notebook import notebook_text, write_notebooks
+from bwlib.training.opening import _earlier
 from bwlib.training.seat import Notes, Seat, read_notes, trainee_folder, write_notes
 from bwlib.training.stage import hunks
 
@@ -97,6 +102,12 @@ def test_every_break_that_can_be_a_lab_fails_something_that_a_judge_notices() ->
     assert len({each.name for each in BREAKS}) == len(BREAKS)
 
 
+def test_the_command_line_lists_them_without_the_answers() -> None:
+    listed = bw_runbook("train", "list", "--json").stdout
+    assert [row["id"] for row in json.loads(listed)] == [lab.id for lab in LABS]
+    assert not [lab.id for lab in LABS if lab.breaks[0] in listed]
+
+
 # ------------------------------------------------------------------ what a trainer writes
 
 
@@ -142,16 +153,44 @@ def test_a_trainee_is_no_path() -> None:
 def test_notes_come_back_and_do_not_show_the_answer_to_a_look(tmp_path: Path) -> None:
     seat, lab = Seat(tmp_path / "ada", LABS[0].id), LABS[0]
     seat.judge.mkdir(parents=True)
-    notes = Notes(lab, "7", "2026-11-27T09:00:00+00:00", {"challenge": "on"}, 1)
+    notes = Notes("ada", lab, "7", "2026-11-27T09:00:00+00:00", {"challenge": "on"}, 1)
     write_notes(seat, notes)
     kept = (seat.judge / "notes").read_text()
     assert read_notes(seat) == notes
     assert not [name for name in lab.breaks if name in kept]
     assert (seat.judge / "notes").stat().st_mode & 0o777 == 0o600
     assert not set(about(notes)) & {"breaks", "hint", "solution", "switches"}
+    copied = Seat(tmp_path / "eve", seat.lab)
+    shutil.copytree(seat.home, copied.home)
+    with pytest.raises(NotAsExpected, match="begun by ada"):
+        read_notes(copied)
     (seat.judge / "notes").write_text("x" + kept)
     with pytest.raises(NotAsExpected):
         read_notes(seat)
+
+
+def test_hints_and_the_solution_count_on_when_a_lab_is_begun_again(tmp_path: Path) -> None:
+    seat, lab = Seat(tmp_path / "ada", LABS[0].id), LABS[0]
+    seat.judge.mkdir(parents=True)
+    assert _earlier(seat) == {}
+    write_notes(seat, Notes("ada", lab, "7", "2026-11-27T09:00:00+00:00", {}, 1, certificate="passed/before"))
+    assert hint(seat, -2)["number"] == 1
+    assert hint(seat)["number"] == 2
+    solution(seat)
+    assert _earlier(seat) == {"hints": 2, "attempts": 0, "saw_solution": True, "begun": 2}
+
+
+def test_whatever_lies_beside_certificates_is_passed_over(tmp_path: Path) -> None:
+    for name, text in {"words": "garbage\n", "list": "[1]\n", "cut": '{"kind"', "other": '{"kind": "step"}\n'}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "journal.jsonl").write_text(text)
+    (tmp_path / "folder" / "journal.jsonl").mkdir(parents=True)
+    (tmp_path / "endless").mkdir()
+    (tmp_path / "endless" / "journal.jsonl").symlink_to("/dev/zero")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 no zip")
+    (tmp_path / "folder.zip").mkdir()
+    assert certificates_in(tmp_path, LABS) == []
 
 
 # ------------------------------------------------------------------ edits

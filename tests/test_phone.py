@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -371,3 +373,20 @@ def test_no_thread_is_left_behind(pbx):
     with phone(pbx, "101") as one:
         one.register()
     assert threading.active_count() == before
+
+
+def test_whoever_dials_in_another_thread_is_told_when_the_phones_calls_are_ended(pbx):
+    with phone(pbx, "101") as caller, ThreadPoolExecutor(1) as another:
+        dialling = another.submit(caller.dial, "180")
+        while not any(event.text.startswith("SIP/2.0 180") for event in caller.events):
+            time.sleep(0.01)
+        caller.end_calls()
+        assert isinstance(dialling.exception(10), NotAsExpected)
+        assert any(event.text.startswith("CANCEL ") for event in caller.events)
+        with pytest.raises(NotAsExpected, match="were ended"):
+            caller.dial("180")
+
+
+def test_ending_a_phones_calls_hangs_up_the_one_that_is_up(phones, calls):
+    phones[0].end_calls()
+    assert calls[1].wait_ended(10) == "bye"

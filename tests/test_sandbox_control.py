@@ -306,6 +306,13 @@ def test_what_a_pbx_prints_goes_to_its_log(sandbox, tmp_path):
     sandbox.stop_pbx()
 
 
+def test_a_switch_that_was_turned_and_turned_back_is_told(sandbox):
+    before = sandbox.status()["switches_turned"]
+    sandbox.set_switch("options", "silent")
+    sandbox.set_switch("options", "200")
+    assert sandbox.status()["switches_turned"] == before + 2
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("no_such_switch", "1"), ("options", "perhaps"), ("realm_create_s", "soon"), ("options", "")]
 )

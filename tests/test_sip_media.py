@@ -262,6 +262,30 @@ def test_the_far_end_may_speak_from_another_port_of_loopback():
     assert len(asyncio.run(call())) == 172
 
 
+def test_without_symmetric_rtp_the_address_of_the_sdp_gets_it_whoever_speaks():
+    async def call():
+        media, loop = Media(symmetric=False), asyncio.get_running_loop()
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as named,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as speaker,
+        ):
+            for each in (named, speaker):
+                each.bind(("127.0.0.1", 0))
+                each.setblocking(False)
+            media.answer(f"v=0\nc=IN IP4 127.0.0.1\nm=audio {named.getsockname()[1]} RTP/AVP 0\n")
+            await media.open()
+            speaker.sendto(RtpPacket(0, 1, 160, 5, g711.encode_ulaw(NOISE[:160])).encode(), ("127.0.0.1", media.port))
+            await until(lambda: media.stats.packets_received == 1)
+            after_it = media.stats.packets_sent
+            for _ in range(after_it + 3):
+                await asyncio.wait_for(loop.sock_recv(named, 2000), 10)
+            with pytest.raises(BlockingIOError):
+                speaker.recv(2000)
+        await media.close()
+
+    asyncio.run(call())
+
+
 def test_a_stranger_is_not_heard_once_the_far_end_has_spoken():
     async def call():
         async with two_legs() as (_left, right):

@@ -15,16 +15,17 @@ from bwlib.bandwidth.wire import hash1
 from bwlib.diagnose.facts import UNKNOWN, Fact
 from bwlib.diagnose.scene import Scene
 from bwlib.errors import BandwidthError, BwlibError, NotAuthenticated, NotEntitled, Refused, Unavailable
-from bwlib.models import Application, Realm, SipCredential
+from bwlib.models import Application, Exchange, Realm, SipCredential
 from bwlib.record.journal import read_lines
 from bwlib.record.run_record import run_folders
 from bwlib.steps.application import FIELDS
-from bwlib.steps.compare import differences
+from bwlib.steps.compare import differences, is_absent
 
 T = TypeVar("T")
 SOURCE = "Bandwidth"
 # More than this and tokens, certificates and time stamps begin to fail in ways that look like something else.
 CLOCK_LIMIT_S = 60
+LATELY_S = 60
 # The account may not use SIP credentials (github.com/Bandwidth/api-docs numbers errors.mdx, read 2026-11-23).
 NOT_ENABLED = ("33004", "23013", "12150")
 _TRIED = ("application", "realm", "sip_credential")
@@ -38,10 +39,8 @@ def probe(scene: Scene) -> list[Fact]:
         return [*facts, *_clock(scene), *_refused_before(scene)]
     facts += _application(scene, applications)
     if scene.run.settings.road == "realm":
-        realms = _answer(facts, "realms", scene.run.on.client.list_realms)
-        if realms is not None:
-            facts += _realm(scene, realms)
-            facts += _credential(scene)
+        facts += _realm(scene)
+        facts += _credential(scene)
     else:
         facts += _sip_uri(scene)
     return [*facts, *_clock(scene), *_refused_before(scene)]
@@ -82,9 +81,13 @@ def _application(scene: Scene, there: Iterable[Application]) -> list[Fact]:
         return [Fact("application", word, f'no Voice application "{wanted.name}" in the account{other}', SOURCE)]
     if len(voice) > 1:
         return [Fact("application", "twice", f'{len(voice)} Voice applications are named "{wanted.name}"', SOURCE)]
-    found = scene.account.application = scene.run.on.client.get_application(voice[0].id)  # a list may leave fields out
+    facts = [Fact("application", "found", f'application "{wanted.name}" is {voice[0].id}', SOURCE)]
+    # a list may leave fields out
+    found = _answer(facts, "application", lambda: scene.run.on.client.get_application(voice[0].id))
+    if found is None:
+        return facts
+    scene.account.application = found
     rows = {row.field: row for row in differences(found, wanted, FIELDS)}
-    facts = [Fact("application", "found", f'application "{found.name}" is {found.id}', SOURCE)]
     for field in FIELDS:
         row = rows.get(field)
         says = f"{field} is {row.found}, wanted {row.wanted}" if row else f"{field} is as wanted"
@@ -92,16 +95,20 @@ def _application(scene: Scene, there: Iterable[Application]) -> list[Fact]:
     return facts
 
 
-def _realm(scene: Scene, there: Iterable[Realm]) -> list[Fact]:
-    from bwlib.steps.realm import find_realm
+def _realm(scene: Scene) -> list[Fact]:
+    from bwlib.steps.realm import realm_of
 
-    name = scene.run.settings.realm.name
-    found = find_realm(scene.run.on.client, name)
+    facts: list[Fact] = []
+    name, there = scene.run.settings.realm.name, _answer(facts, "realms", scene.run.on.client.list_realms)
+    if there is None:
+        return facts
+    found = realm_of(name, there)
     if found is None:
         others = ", ".join(realm.fqdn for realm in there) or "none at all"
-        return [Fact("realm", "absent", f'there is no realm "{name}"; realms of the account: {others}', SOURCE)]
+        says = f'there is no realm "{name}"; realms of the account: {others}'
+        return [*facts, Fact("realm", "absent", says, SOURCE)]
     scene.account.realm = found
-    return [Fact("realm", found.status, f"realm {found.fqdn} is {found.status}", SOURCE)]
+    return [*facts, Fact("realm", found.status, f"realm {found.fqdn} is {found.status}", SOURCE)]
 
 
 def _credential(scene: Scene) -> list[Fact]:
@@ -117,6 +124,8 @@ def _credential(scene: Scene) -> list[Fact]:
         facts += [Fact("credential", "absent", f"there is no SIP credential {username} in the realm", SOURCE)] * read
         return facts
     scene.account.credential = found
+    for name, hashed in (("HA1", found.ha1), ("HA1b", found.ha1b)):
+        scene.run.record.redactor.learn(name, hashed.get_secret_value())
     same_case = found.username == username
     return [
         *facts,
@@ -140,9 +149,13 @@ def _bound_to(scene: Scene, found: SipCredential) -> Fact:
         return Fact(name, "as-wanted", f"it is bound to {application.name}", SOURCE)
     try:
         other = scene.run.on.client.get_application(found.application_id)
-    except Refused:
-        says = f"SIP credential {found.username} is bound to {found.application_id}, which does not exist (any more)"
-        return Fact(name, "gone", says, SOURCE)
+    except BandwidthError as error:
+        says = f"SIP credential {found.username} is bound to {found.application_id}"
+        if isinstance(error, Refused) and is_absent(error):
+            return Fact(name, "gone", f"{says}, which does not exist (any more)", SOURCE)
+        return Fact(name, UNKNOWN, f"{says}, which cannot be read: {error.came_back}", SOURCE)
+    if application is None and other.name == scene.run.on.application.name:  # it was found, but not read, or twice
+        return Fact(name, "as-wanted", f"it is bound to an application named {other.name}", SOURCE)
     says = f'SIP credential {found.username} is bound to another application: "{other.name}" ({other.id})'
     return Fact(name, "other", says, SOURCE)
 
@@ -151,6 +164,8 @@ def _password(scene: Scene, realm: Realm, found: SipCredential) -> Fact:
     password, name = scene.password(), "credential.password"
     if password is None:
         return Fact(name, UNKNOWN, "the site's secret reference gives no password now: not compared", "site file")
+    if not found.ha1.get_secret_value():
+        return Fact(name, UNKNOWN, "Bandwidth's answer has no Hash1 to compare with", SOURCE)
     fits = hash1(found.username, realm.fqdn, password).get_secret_value() == found.ha1.get_secret_value().lower()
     says = "HA1 of the site's password and Hash1 at Bandwidth are " + ("the same" if fits else "not the same")
     return Fact(name, "as-wanted" if fits else "differs", says, SOURCE)
@@ -160,11 +175,12 @@ def _sip_uri(scene: Scene) -> list[Fact]:
     from bwlib.wanted import found_sip_uri
 
     facts: list[Fact] = []
-    known = scene.account.application is not None
-    found = _answer(facts, "voice application", lambda: found_sip_uri(scene.run)) if known else None
+    if scene.account.application is None:
+        return facts
+    found = _answer(facts, "voice application", lambda: found_sip_uri(scene.run))
     if found is None:
-        says = "the application has no Inbound SIP URI, or it cannot be read"
-        return [*facts, Fact("sip_uri", "absent", says, SOURCE)]
+        absent = Fact("sip_uri", "absent", "the application has no Inbound SIP URI", SOURCE)
+        return [*facts, absent] if facts[0].value == "ok" else facts  # what cannot be read is not absent
     scene.account.sip_uri = found
     word = "enabled" if found.enabled else "disabled"
     return [*facts, Fact("sip_uri", word, f"the application's {found.uri or 'SIP URI'} is {word}", SOURCE)]
@@ -175,19 +191,27 @@ def _sip_uri(scene: Scene) -> list[Fact]:
 
 def _clock(scene: Scene) -> list[Fact]:
     """By the Date of the answers that came to this run, the one that took least time to come."""
-    exchanges = [one for one in scene.run.on.recorder.latest if "date" in one.response_headers]
+    exchanges = [one for one in scene.run.on.recorder.latest if "date" in one.response_headers and _is_new(scene, one)]
     if not exchanges:
         return []
     quickest = min(exchanges, key=lambda exchange: exchange.elapsed_s)
     try:
         there = parsedate_to_datetime(quickest.response_headers["date"])
-    except ValueError:
+    except (ValueError, TypeError):
         return []
+    there = there if there.tzinfo else there.replace(tzinfo=UTC)  # a Date that ends in -0000
     ahead_s = (there - quickest.at.astimezone(UTC)).total_seconds()
     off = abs(ahead_s) > CLOCK_LIMIT_S + quickest.elapsed_s
     direction = "behind" if ahead_s > 0 else "ahead of"
     says = f"this machine's clock is {abs(ahead_s):.0f} s {direction} Bandwidth's (Date: {there:%Y-%m-%d %H:%M:%S})"
     return [Fact("clock", "off" if off else "right", says if off else "this machine's clock agrees", SOURCE)]
+
+
+def _is_new(scene: Scene, exchange: Exchange) -> bool:
+    """Whether Bandwidth answered it (the callback URL's server has a clock of its own), and in this look: a clock that
+    was mended since the last one is right."""
+    by_bandwidth = f"/accounts/{scene.run.on.account_id}/" in exchange.url or "/oauth2/" in exchange.url
+    return by_bandwidth and abs((datetime.now(UTC) - exchange.at).total_seconds()) < LATELY_S
 
 
 def _refused_before(scene: Scene) -> list[Fact]:

@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 from bwlib.bandwidth.wire import hash1
 from bwlib.diagnose.facts import UNKNOWN, Fact
 from bwlib.diagnose.scene import Scene
-from bwlib.models import NUMBER_HEADER, Extension, Finding, OutboundRoute, Trunk
+from bwlib.models import NUMBER_HEADER, Extension, Finding, OutboundRoute, Registration, Trunk
 from bwlib.pbx.asterisk_text import route_patterns
 from bwlib.pbx.dial_pattern import regex
 from bwlib.steps.compare import differences
@@ -43,6 +43,11 @@ def probe(scene: Scene) -> list[Fact]:
     seen.trunk = pbx.get_trunk(table.trunk)
     seen.route = pbx.get_route(table.route)
     seen.extension = pbx.get_extension(table.extension)
+    for name, secret in (  # not those of the site file: that they are others may be what is wrong
+        ("trunk's password", seen.trunk.password if seen.trunk else None),
+        ("extension's secret", seen.extension.secret if seen.extension else None),
+    ):
+        scene.run.record.redactor.learn(name, secret.get_secret_value() if secret else "")
     facts = [
         _there("trunk", table.trunk, seen.trunk),
         _there("route", table.route, seen.route),
@@ -50,10 +55,17 @@ def probe(scene: Scene) -> list[Fact]:
     ]
     if seen.trunk is not None:
         trunk = seen.trunk
-        found = [one.says for one in pbx.registrations() if one.is_of(trunk)]
-        says = f"the PBX registers at the realm: {'; '.join(found)}" if found else "the trunk registers nowhere"
-        facts.append(Fact("trunk.registration", "on" if found else "off", says, SOURCE))
+        facts.append(_registration(trunk, pbx.registrations()))
     return facts
+
+
+def _registration(trunk: Trunk, there: list[Registration]) -> Fact:
+    """On: one of the trunk's name, one at its realm, or one that uses its authentication, wherever that leads."""
+    found = [one.says for one in there if one.is_of(trunk)]
+    if trunk.registration and not found:
+        found = [one.says for one in there] or ["by the trunk's own authentication"]
+    says = f"the PBX registers for this trunk: {'; '.join(found)}" if found else "the trunk registers nowhere"
+    return Fact("trunk.registration", "on" if found else "off", says, SOURCE)
 
 
 def _there(what: str, name: str, found: object) -> Fact:
@@ -82,6 +94,8 @@ def _trunk(scene: Scene, found: Trunk) -> list[Fact]:
     names = [field.name for field in fields(Trunk) if field.name not in _APART]
     if not scene.host:
         names = [name for name in names if name not in ("server", "from_domain")]
+    if not scene.run.on.bandwidth_ips:  # the site does not say whom the PBX should admit: nothing to compare with
+        names = [name for name in names if name not in ("bandwidth_ips", "inbound_extension")]
     return [
         *_rows("trunk", found, wanted, names),
         _from_user(scene, found),
@@ -175,7 +189,7 @@ def _user_at_bandwidth(scene: Scene) -> str:
 def _password(scene: Scene, found: Trunk) -> list[Fact]:
     account, site = scene.account, scene.password()
     facts = []
-    if account.realm is not None and account.credential is not None:
+    if account.realm is not None and account.credential is not None and account.credential.ha1.get_secret_value():
         mine = hash1(account.credential.username, account.realm.fqdn, found.password).get_secret_value()
         fits = mine == account.credential.ha1.get_secret_value().lower()
         says = f"HA1 of the trunk's password and Hash1 at Bandwidth are {'' if fits else 'not '}the same"

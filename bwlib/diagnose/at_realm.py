@@ -12,18 +12,20 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
-from bwlib.diagnose.facts import Fact
+from bwlib.diagnose.facts import UNKNOWN, Fact
 from bwlib.diagnose.scene import Scene
 from bwlib.phone import host_towards
 from bwlib.sip.agent import Agent, Credentials, OutboundCall
 from bwlib.sip.digest import parse_auth_params
 from bwlib.sip.dns_message import DnsError
 from bwlib.sip.media import Media
+from bwlib.sip.sdp import SdpError
 from bwlib.sip.srv import NoNameServer, Server, resolve_a, resolve_srv
 from bwlib.sip.transport import Address
 
-OPTIONS_S, CHALLENGE_S, CALL_S, LISTEN_S = 3.0, 4.0, 5.0, 3.0
+OPTIONS_S, TCP_S, CHALLENGE_S, CALL_S, LISTEN_S = 3.0, 2.0, 4.0, 5.0, 3.0
 USER = "bw-runbook-probe"
+_POLL_S = 0.02
 
 
 def probe_dns(scene: Scene) -> list[Fact]:
@@ -104,30 +106,49 @@ def _places(servers: list[Server], host: str, nameserver: Address | None) -> Ite
 
 
 async def _reach(scene: Scene, target: Address) -> list[Fact]:
-    agent = Agent(host_towards(target), user_agent=USER)
+    agent, place = Agent(host_towards(target), user_agent=USER), f"{target[0]}:{target[1]}"
     await agent.start()
     try:
-        answer = await agent.options(f"sip:{scene.host}", target, OPTIONS_S)
-        word = str(answer.status) if answer else "silent"
-        place = f"{target[0]}:{target[1]}"
-        facts = [Fact("direct.options", word, f"OPTIONS from here to {place}: {word}", "SIP")]
         call = agent.invite(
             f"sip:{USER}@{scene.host}", from_uri=_from(scene), sdp=_silent_offer(agent), send_to=target
         )
         scene.our_calls.add(call.sip_call_id)
-        await _over(call, CHALLENGE_S)
-        return [*facts, *_challenge(scene, call, place)]
+        answer, tcp, _ = await asyncio.gather(
+            agent.options(f"sip:{scene.host}", target, OPTIONS_S), _tcp(target), _over(scene, call, CHALLENGE_S)
+        )
+        await _hang_up(call)  # a realm that does not challenge may have taken it
+        word = str(answer.status) if answer else "silent"
+        return [
+            Fact("direct.options", word, f"OPTIONS from here to {place} by UDP: {word}", "SIP"),
+            tcp,
+            *_challenge(scene, call, place),
+        ]
     finally:
         await agent.stop()
 
 
+async def _tcp(target: Address) -> Fact:
+    """Whether the same port answers by TCP: evidence only, for the guide's trunk sends by UDP. Nothing is sent."""
+    try:
+        async with asyncio.timeout(TCP_S):
+            _, writer = await asyncio.open_connection(*target)
+        writer.close()
+        word = "open"
+    except TimeoutError:
+        word = "silent"
+    except OSError as error:
+        word = "refused" if isinstance(error, ConnectionRefusedError) else "unreachable"
+    return Fact("direct.tcp", word, f"{target[0]}:{target[1]} by TCP from here: {word} (the trunk needs UDP)", "SIP")
+
+
 def _challenge(scene: Scene, call: OutboundCall, place: str) -> list[Fact]:
     name, answer = "direct.challenge", call.final_response
+    asked = f"an INVITE without credentials from here to {place}"
+    if answer is None and call.status in (None, 408):
+        return [Fact(name, "silent", f"{asked}: no answer", "SIP")]
     if answer is None:
-        silent = call.status in (None, 408)
-        word, said = ("silent", "no answer") if silent else ("trying", f"{call.status}, and no final answer")
-        return [Fact(name, word, f"an INVITE without credentials from here to {place}: {said}", "SIP")]
-    says = f"an INVITE without credentials from here to {place}: {answer.status} {answer.reason}"
+        return [Fact(name, "trying", f"{asked}: {call.status}, and no final answer", "SIP")]
+    says = f"{asked}: {answer.status} {answer.reason}"
     if answer.status not in (401, 407):
         return [Fact(name, "not-challenged", says, "SIP")]
     header = answer.headers.get("Proxy-Authenticate") or answer.headers.get("WWW-Authenticate") or ""
@@ -155,11 +176,15 @@ async def _call(scene: Scene, target: Address) -> list[Fact]:
             send_to=target,
         )
         scene.our_calls.add(call.sip_call_id)
-        await _over(call, CALL_S)
+        await _over(scene, call, CALL_S)
         facts = [_answered(call)]
-        if call.answered.is_set():
-            facts.append(await _listen(call, media))
-        await _hang_up(call)
+        try:
+            if call.answered.is_set():
+                facts.append(await _listen(scene, call, media))
+        except SdpError as error:
+            facts.append(Fact("direct.heard", UNKNOWN, f"the realm's SDP cannot be used: {error}", "SIP"))
+        finally:
+            await _hang_up(call)
         return facts
     finally:
         await agent.stop()
@@ -173,14 +198,15 @@ def _answered(call: OutboundCall) -> Fact:
     return Fact("direct.call", "not-answered", f"a call from here, past the PBX: {said}", "SIP")
 
 
-async def _listen(call: OutboundCall, media: Media) -> Fact:
+async def _listen(scene: Scene, call: OutboundCall, media: Media) -> Fact:
     """Whether anything at all is heard."""
     media.accept(call.remote_sdp)
     await media.open()
     clock = asyncio.get_running_loop().time
     deadline = clock() + LISTEN_S
-    while media.last_voice is None and clock() < deadline and not call.ended.is_set():  # noqa: ASYNC110 - no event
-        await asyncio.sleep(0.05)
+    over = (call.ended.is_set, scene.over.is_set)
+    while media.last_voice is None and clock() < deadline and not any(is_set() for is_set in over):  # noqa: ASYNC110
+        await asyncio.sleep(_POLL_S)
     heard = media.last_voice is not None
     says = "the application's voice was heard here" if heard else f"nothing was heard here within {LISTEN_S:g} s"
     return Fact("direct.heard", "yes" if heard else "no", says, "SIP")
@@ -203,9 +229,10 @@ def _silent_offer(agent: Agent) -> str:
     return offer(agent.address[0], 40_000)  # never answered: nobody listens there
 
 
-async def _over(call: OutboundCall, timeout_s: float) -> None:
-    """Until it was answered or refused, or the time is over."""
-    events = [asyncio.ensure_future(event.wait()) for event in (call.answered, call.ended)]
-    await asyncio.wait(events, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    for event in events:
-        event.cancel()
+async def _over(scene: Scene, call: OutboundCall, timeout_s: float) -> None:
+    """Until it was answered or refused, or the time or the look is over."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + timeout_s
+    over = (call.answered.is_set, call.ended.is_set, scene.over.is_set)
+    while clock() < deadline and not any(is_set() for is_set in over):  # noqa: ASYNC110 - one of them is a thread's
+        await asyncio.sleep(_POLL_S)

@@ -1,13 +1,13 @@
 """Two short calls, one each way, and what was seen of them: SIP at the realm, AMI events, RTP counters, ears, webhooks.
 
-The scripted phone is used only where no other phone is registered at the extension: nobody's registration is displaced.
+The scripted phone registers only where no other phone is registered at the extension: nobody's registration is
+displaced. On a live account a call leaves the PBX only where it was read back that it ends at the site's application.
 Both calls go on at once, and are hung up as soon as they have told what they can.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 import time
 from concurrent.futures import Future
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bwlib.calling import cannot_be_called, cannot_observe, registrar, request_to_extension
+from bwlib.diagnose.by_ladder import is_leg_of
 from bwlib.diagnose.facts import Fact
 from bwlib.diagnose.scene import Scene
 from bwlib.errors import BandwidthError, BwlibError, NotAsExpected, PbxRefused, PbxUnreachable
@@ -50,12 +51,17 @@ def probe(scene: Scene) -> list[Fact]:
     why_not = _why_not(scene)
     if why_not:
         return [Fact("calls", "not-placed", f"no test call: {why_not}", "phone")]
+    if scene.extension_secret() is None:
+        says = f"no test call: {scene.run.settings.pbx.extension_secret}, the extension's secret, gives nothing now"
+        return [Fact("calls", "not-placed", says, "phone"), Fact("probe.calls", "failed", says, "phone")]
     run, mark, until = scene.run, _mark(scene), time.monotonic() + CALLS_S
-    address, displaces = registrar(run), scene.contact in ("alive", "silent")
+    address, displaces = registrar(run), scene.contact != "none"
     with Phone(address, run.settings.pbx.extension, run.secret(run.settings.pbx.extension_secret)) as phone:
+        scene.phones.append(phone)
         facts = [Fact("calls", "placed", "test calls were placed", "phone")]
         if displaces:
-            says = "no programmatic call: another phone is registered at the extension, and is not displaced"
+            there = "another phone is" if scene.contact else "it is not known whether another phone is"
+            says = f"no programmatic call: {there} registered at the extension, and is not displaced"
             facts.append(Fact("inward", "not-placed", says, "phone"))
             return [*facts, *_outward(scene, phone, Talk("outward", mark, until))]
         facts += _register(phone)
@@ -87,8 +93,6 @@ def _beside(scene: Scene, phone: Phone, talk: Talk) -> Future[list[Fact]]:
 def _why_not(scene: Scene) -> str:
     if not scene.calls:
         return "calls are placed with --place-call only"
-    if scene.extension_secret() is None:
-        return "the extension's secret reference gives nothing now"
     observed = cannot_observe(scene.run)
     if observed:
         return observed
@@ -118,14 +122,35 @@ def _register(phone: Phone) -> list[Fact]:
 # ---------------------------------------------------------------- from the extension
 
 
+def would_go_elsewhere(scene: Scene) -> str:
+    """Why a call out of the PBX might ring a stranger, as far as what was read says so; "" when it would not.
+
+    With an unbound credential Bandwidth sends it to the PSTN; by another route or trunk the PBX sends it anywhere.
+    """
+    account, seen, table = scene.account, scene.on_pbx, scene.run.settings.pbx
+    if scene.run.settings.road == "realm":
+        credential, application = account.credential, account.application
+        if credential is None or application is None or credential.application_id != application.id:
+            return "the SIP credential was not read back as bound to the site's application"
+        if seen.trunk is None or seen.trunk.username != credential.username:
+            return "the trunk does not authenticate as the site's SIP credential"
+    by_route = seen.extension is not None and seen.extension.route == table.route
+    by_trunk = seen.route is not None and seen.route.trunk == table.trunk
+    return "" if by_route and by_trunk else "the PBX would not send it by the site's route and trunk"
+
+
 def _outward(scene: Scene, phone: Phone, talk: Talk) -> list[Fact]:
     dial = scene.run.settings.test.dial
+    elsewhere = would_go_elsewhere(scene) if scene.run.on.target == "live" else ""
+    if elsewhere:
+        says = f"no call out of the PBX, because it might ring a stranger: {elsewhere}"
+        return [Fact("outward", "not-placed", says, "phone")]
     try:
         call = phone.dial(dial, timeout_s=ANSWER_S)
     except NotAsExpected as error:
-        code = re.match(r"\d{3}", error.came_back)
-        word = "unanswered" if "nobody answered" in error.came_back else code[0] if code else "silent"
-        said = Fact("outward.phone", word, f"the phone dialled {dial}: {error.came_back}", "phone")
+        if not any(event.text.startswith("SIP/2.0 ") for event in phone.events):
+            return [Fact("phone.register", "silent", f"{error.attempted} from the phone: {error.came_back}", "phone")]
+        said = Fact("outward.phone", "not-answered", f"the phone dialled {dial}: {error.came_back}", "phone")
         return [said, *_turned_away(scene, talk, dial)]
     facts = [Fact("outward.phone", "answered", f"the phone dialled {dial}, and was answered", "phone")]
     try:
@@ -170,11 +195,18 @@ def _inward(scene: Scene, phone: Phone, talk: Talk) -> list[Fact]:
         return [Fact("inward", "not-placed", f"no programmatic call: {why_not}", "phone")]
     waiting = phone.expect_call(answer_after_s=0.1)
     try:
-        placed = run.on.client.create_call(replace(request_to_extension(run), call_timeout_s=RING_S))
+        request = request_to_extension(run)
+        if not request.application_id:
+            waiting.cancel()
+            return [Fact("inward", "not-placed", "no programmatic call: there is no Voice application", "phone")]
+        placed = run.on.client.create_call(replace(request, call_timeout_s=RING_S))
     except BandwidthError as error:
         waiting.cancel()
         word = "rate-limited" if error.status == 429 else "refused"
-        return [Fact("inward.create", word, f"POST /calls: {error.came_back}", "Bandwidth")]
+        facts = [Fact("inward.create", word, f"POST /calls: {error.came_back}", "Bandwidth")]
+        if word == "refused" and run.on.number in error.came_back:  # it names what it does not take
+            facts.append(Fact("inward.from", "refused", f"Bandwidth refuses {run.on.number} as From", "Bandwidth"))
+        return facts
     facts = [Fact("inward.create", "ok", f"POST /calls made the call {placed.id}", "Bandwidth")]
     try:
         call = waiting.result(timeout_s=ANSWER_S)
@@ -286,12 +318,17 @@ def _word(correlation: float) -> str:
 
 
 def _counters(scene: Scene, way: str) -> list[Fact]:
-    """RTP packets of the trunk's legs as the PBX counts them, in the middle of the call; of two the worse one."""
+    """RTP packets of the trunk's leg as the PBX counts them, in the middle of the call.
+
+    Both calls are up: the leg out is known by the number that it dialled; of what is left the worse one counts.
+    """
     look, trunk = getattr(scene.run.on.pbx(), "media", None), scene.run.settings.pbx.trunk
     if look is None:
         return []
     with contextlib.suppress(BwlibError):
-        legs = [leg for leg in look() if leg.channel.startswith(f"{trunk}-")]
+        legs = [leg for leg in look() if is_leg_of(leg.channel, trunk)]
+        dialled = scene.run.settings.test.dial
+        legs = [leg for leg in legs if (leg.number == dialled) == (way == "outward")] or legs
         for leg in sorted(legs, key=lambda leg: min(leg.received, leg.sent))[:1]:
             says = f"the PBX's trunk leg {leg.channel}: {leg.received} RTP packets in, {leg.sent} out"
             word = "none-in" if not leg.received else "none-out" if not leg.sent else "both"

@@ -16,7 +16,7 @@ _STATUS = re.compile(r"^SIP/2\.0 (\d{3})[ ]?([^\r\n]*)")
 _REQUEST = re.compile(r"^([A-Z]+) (\S+) SIP/2\.0")
 _CREDENTIALS = re.compile(r"^(?:Proxy-)?Authorization[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _CALL_ID = re.compile(r"^(?:Call-ID|i)[ \t]*:[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)
-_CSEQ = re.compile(r"^CSeq[ \t]*:[ \t]*\d+[ \t]+(\w+)", re.IGNORECASE | re.MULTILINE)
+_CSEQ = re.compile(r"^CSeq[ \t]*:[ \t]*(\d+)[ \t]+(\w+)", re.IGNORECASE | re.MULTILINE)
 
 # How far a call came.
 NO_INVITE = "no-invite"  # nothing was sent, or it went elsewhere
@@ -55,9 +55,9 @@ def calls_in(events: Sequence[SipEvent], ours: Collection[str] = ()) -> list[Cal
     """The calls in these messages (oldest first) by Call-ID, in the order of their first INVITE; `ours` left out."""
     by_call: dict[str, list[SipEvent]] = {}
     for event in events:
-        found = _CALL_ID.search(event.text)
-        if found and found[1] not in ours:
-            by_call.setdefault(found[1], []).append(event)
+        call_id = call_id_of(event)
+        if call_id and call_id not in ours:
+            by_call.setdefault(call_id, []).append(event)
     return [
         call_of(call_id, messages)
         for call_id, messages in by_call.items()
@@ -65,10 +65,16 @@ def calls_in(events: Sequence[SipEvent], ours: Collection[str] = ()) -> list[Cal
     ]
 
 
+def call_id_of(event: SipEvent) -> str:
+    """A message's Call-ID, "" without one."""
+    found = _CALL_ID.search(event.text)
+    return found[1] if found else ""
+
+
 def call_of(call_id: str, events: Sequence[SipEvent]) -> CallLadder:
     """Read one call's messages."""
     invites = [event for event in events if event.text.startswith("INVITE ")]
-    with_credentials = any(_CREDENTIALS.search(event.text) for event in invites)
+    with_credentials = {_number(event) for event in invites if _CREDENTIALS.search(event.text)}
     answers = [
         (index, int(match[1]))
         for index, event in enumerate(events)
@@ -85,7 +91,7 @@ def call_of(call_id: str, events: Sequence[SipEvent]) -> CallLadder:
         finals[-1] if finals else 0,
         in_a_row(events),
         failing,
-        with_credentials,
+        bool(with_credentials),
         request[2] if request else "",
         first.source if first else "",
         first.target if first else "",
@@ -93,8 +99,9 @@ def call_of(call_id: str, events: Sequence[SipEvent]) -> CallLadder:
 
 
 def _how_far(
-    events: Sequence[SipEvent], answers: Sequence[tuple[int, int]], with_credentials: bool
+    events: Sequence[SipEvent], answers: Sequence[tuple[int, int]], with_credentials: Collection[str]
 ) -> tuple[str, int | None]:
+    """with_credentials: the CSeq numbers of the INVITEs that had some. The same answer may come more than once."""
     finals = [(index, code) for index, code in answers if code >= 200]
     if any(code < 300 for _, code in finals):
         return ANSWERED, None
@@ -107,9 +114,10 @@ def _how_far(
         return TRYING, answers[-1][0]
     index, code = finals[-1]
     if code in (401, 407):
-        challenges = sum(code in (401, 407) for _, code in finals)
-        if with_credentials and challenges == 1:  # the second INVITE has had no final answer
-            return (TRYING if answers[-1][0] > index else SILENT), len(events) - 1
+        anew = any(_number(events[index]) in with_credentials for index, code in finals if code in (401, 407))
+        if with_credentials and not anew:  # the second INVITE has had no final answer
+            trying = any(_number(events[index]) in with_credentials for index, _ in answers)
+            return (TRYING if trying else SILENT), len(events) - 1
         return (REFUSED_AFTER if with_credentials else NOT_RETRIED), index
     return (REFUSED_AFTER if with_credentials else REFUSED_BEFORE), index
 
@@ -129,4 +137,10 @@ def in_a_row(events: Sequence[SipEvent]) -> str:
 
 def _method(event: SipEvent) -> str:
     found = _CSEQ.search(event.text)
-    return found[1].upper() if found else "INVITE"
+    return found[2].upper() if found else "INVITE"
+
+
+def _number(event: SipEvent) -> str:
+    """The number in CSeq: which request an answer is to."""
+    found = _CSEQ.search(event.text)
+    return found[1] if found else ""

@@ -10,18 +10,22 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from bwlib.calling import one_call_at_a_time
 from bwlib.diagnose import at_bandwidth, at_callback, at_pbx, at_realm, by_call, by_ladder, ladder, pbx_state
 from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.scene import Probe, Scene
-from bwlib.diagnose.verdict import Verdict, judge
-from bwlib.errors import BwlibError
+from bwlib.diagnose.verdict import Verdict, judge, with_traps
+from bwlib.errors import BwlibError, PbxRefused, PbxUnreachable
 from bwlib.models import SipEvent
+from bwlib.phone import Phone
 
-CONFIGURED_S, CALLED_S = 9.0, 16.0
+CONFIGURED_S, CALLED_S, END_S = 9.0, 16.0, 3.0
+CALLING = ("realm", "direct", "calls")  # the probes that have a call while they last
 RESENT_S = 40.0  # RFC 3261 timer B, and some
 Tell = Callable[[str], None]
 
@@ -31,20 +35,37 @@ def look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
 
     Raises nothing for what does not answer: that is a fact like any other.
     """
+    # From the first probe on: the phone of another look that is going on would be taken for somebody's.
+    with one_call_at_a_time(scene.run.on.call_lock) if scene.calls else nullcontext():
+        return _look(scene, tell)
+
+
+def _look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
     facts = Facts()
     tell("looking at Bandwidth, at the callback URL and at the PBX")
     first: dict[str, Probe] = {"bandwidth": at_bandwidth.probe, "callback": at_callback.probe, "pbx": _pbx}
     _side_by_side(scene, first, CONFIGURED_S, facts, tell)
     facts.add(_no_answers(scene, facts))
-    facts.add(at_pbx.compare(scene))
+    _add(facts, "compare", at_pbx.compare, scene)
     facts.add(_pinned(scene, facts))
     if scene.after_call or scene.since:
-        past: dict[str, Probe] = {"call": _past_call, "dns": at_realm.probe_dns, "realm": at_realm.probe_reach}
-        _side_by_side(scene, past, CALLED_S, facts, tell)
+        _add(facts, "call", _past_call, scene)
+        _side_by_side(scene, {"dns": at_realm.probe_dns, "realm": at_realm.probe_reach}, CALLED_S, facts, tell)
     else:
         _with_calls(scene, facts, tell)
     facts.add(_srv_port(facts))
-    return facts, judge(facts)
+    facts = _masked(scene, facts)
+    return facts, with_traps(judge(facts), scene.traps)
+
+
+def _masked(scene: Scene, facts: Facts) -> Facts:
+    """The same without secrets: what others wrote is quoted, and may hold one."""
+    redact = scene.run.record.redactor.text
+    scene.traps = [
+        replace(trap, cause=redact(trap.cause), evidence=tuple(map(redact, trap.evidence)), fix=redact(trap.fix))
+        for trap in scene.traps
+    ]
+    return Facts(replace(fact, says=redact(fact.says)) for fact in facts.values())
 
 
 def _no_answers(scene: Scene, facts: Facts) -> list[Fact]:
@@ -59,7 +80,11 @@ def _no_answers(scene: Scene, facts: Facts) -> list[Fact]:
 
 
 def _pbx(scene: Scene) -> list[Fact]:
-    return [*at_pbx.probe(scene), *pbx_state.probe(scene), *at_pbx.traps(scene)]
+    """What is configured, then what is running, then the traps: what was read before one of them fails is kept."""
+    facts = at_pbx.probe(scene)
+    for name, probe in (("PBX state", pbx_state.probe), ("PBX traps", at_pbx.traps)):
+        facts += _found(name, probe, scene)
+    return facts
 
 
 def _pinned(scene: Scene, facts: Facts) -> list[Fact]:
@@ -88,14 +113,14 @@ def _with_calls(scene: Scene, facts: Facts, tell: Tell) -> None:
         "dns": at_realm.probe_dns, "realm": at_realm.probe_reach, "direct": at_realm.probe_call, "calls": by_call.probe,
     }  # fmt: skip
     tell("placing short test calls" if scene.calls else "asking the realm, without a call")
-    began, watch = time.time(), getattr(scene.run.on.pbx(), "watch", None) if "trunk" in facts else None
+    began, watch = time.time(), _of_pbx(scene, "watch") if "trunk" in facts else None
     with ExitStack() as stack:
-        if scene.calls:
-            stack.enter_context(one_call_at_a_time(scene.run.on.call_lock))
         watching = stack.enter_context(watch()) if watch and scene.calls else None
+        stack.callback(_end_calls, scene)
         _side_by_side(scene, probes, CALLED_S, facts, tell)
     if facts.value("calls") == "placed":
-        facts.add(_of_calls(scene, facts, began, watching.events if watching else ()))
+        told = watching.events if watching else ()
+        _add(facts, "messages", lambda scene: _of_calls(scene, facts, began, told), scene)
 
 
 def _of_calls(scene: Scene, facts: Facts, began: float, told: Sequence[Mapping[str, str]]) -> list[Fact]:
@@ -122,18 +147,16 @@ def _since(scene: Scene, began: float) -> list[SipEvent] | None:
 
 def _past_call(scene: Scene) -> list[Fact]:
     """A call that was placed before: its messages where they were seen, the webhooks, Bandwidth's word on it."""
-    facts = _asked_for(scene) if scene.after_call else []
+    facts, ways = _asked_for(scene) if scene.after_call else [], {scene.way}
     events = _events(scene, scene.since)
-    if events is not None and scene.after_call:
+    if scene.after_call:
         wanted = scene.sip_call_ids or {scene.after_call}
-        events = [event for event in events if any(call_id in event.text for call_id in wanted)]
+        events = [event for event in events or () if ladder.call_id_of(event) in wanted]
+        ways = by_ladder.ways_of(scene, events)
+        if not ways and facts[0].value == UNKNOWN:
+            facts.append(Fact("probe.call", "not-found", f"call: {facts[0].says}"))
     if events is not None:
-        outward, inward = by_ladder.ways(scene, events)
-        facts += by_ladder.read(scene, events, outward=outward, inward=inward)
-    if scene.after_call and not events:  # then how it ended is all that is known of it
-        cause = facts[0]
-        failed = Fact("probe.call", "failed", f"nothing is known of it. {cause.says}", "Bandwidth")
-        facts.append(failed if cause.value == UNKNOWN else Fact("call.ended", cause.value, cause.says, "Bandwidth"))
+        facts += by_ladder.read(scene, events, outward="outward" in ways, inward="inward" in ways)
     began = min((event.at.timestamp() for event in events or ()), default=time.time() - 600)
     return facts + by_ladder.of_log(_log(scene, scene.since or began - 1))
 
@@ -171,11 +194,36 @@ def _events(scene: Scene, since: float) -> list[SipEvent] | None:
 
 
 def _log(scene: Scene, since: float) -> Sequence[str]:
+    look = _of_pbx(scene, "log_since")
     try:
-        look = getattr(scene.run.on.pbx(), "log_since", None)
         return look(datetime.fromtimestamp(since, UTC)) if look else ()
     except BwlibError:
         return ()
+
+
+def _end_calls(scene: Scene) -> None:
+    """No call goes on after the look, also when it was interrupted or its time was over: nobody would hang up."""
+    scene.over.set()
+    ending = [threading.Thread(target=_end_calls_of, args=(phone,), daemon=True) for phone in scene.phones]
+    for thread in ending:
+        thread.start()
+    deadline = time.monotonic() + END_S
+    for thread in (*ending, *(scene.threads[name] for name in CALLING if name in scene.threads)):
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _end_calls_of(phone: Phone) -> None:
+    with suppress(Exception):  # it was being switched off anyway
+        phone.end_calls()
+
+
+def _of_pbx(scene: Scene, what: str) -> Callable[..., Any] | None:
+    """A method that not every PBX has; None too where there is no PBX to be had."""
+    try:
+        found: Callable[..., Any] | None = getattr(scene.run.on.pbx(), what, None)
+    except BwlibError:
+        return None
+    return found
 
 
 # ---------------------------------------------------------------- within a time
@@ -186,7 +234,9 @@ def _side_by_side(scene: Scene, probes: Mapping[str, Probe], limit_s: float, fac
     ended: queue.Queue[tuple[str, list[Fact], float]] = queue.Queue()
     began = time.monotonic()
     for name, probe in probes.items():
-        threading.Thread(target=_run, args=(name, probe, scene, ended), name=f"probe {name}", daemon=True).start()
+        args = (name, probe, scene, ended)
+        scene.threads[name] = threading.Thread(target=_run, args=args, name=f"probe {name}", daemon=True)
+        scene.threads[name].start()
     waiting = set(probes)
     while waiting:
         left_s = limit_s - (time.monotonic() - began)
@@ -204,10 +254,25 @@ def _side_by_side(scene: Scene, probes: Mapping[str, Probe], limit_s: float, fac
 
 def _run(name: str, probe: Probe, scene: Scene, ended: queue.Queue[tuple[str, list[Fact], float]]) -> None:
     began = time.monotonic()
+    ended.put((name, _found(name, probe, scene), time.monotonic() - began))
+
+
+def _add(facts: Facts, name: str, probe: Probe, scene: Scene) -> None:
+    """What follows from what is here already: it asks nobody for long."""
+    facts.add(_found(name, probe, scene))
+
+
+def _found(name: str, probe: Probe, scene: Scene) -> list[Fact]:
+    """What it found, or why it could not: one that breaks must not hide what the others found."""
     try:
-        found = probe(scene)
+        return probe(scene)
     except BwlibError as error:
-        found = [Fact(f"probe.{name}", "failed", f"{name}: {error.came_back}", "")]
-    except Exception as error:  # a probe that breaks must not hide what the others found
-        found = [Fact(f"probe.{name}", "failed", f"{name}: {type(error).__name__} in the probe itself", "")]
-    ended.put((name, found, time.monotonic() - began))
+        return [Fact(f"probe.{name}", _word(error), f"{name}: {error.came_back}")]
+    except Exception as error:
+        return [Fact(f"probe.{name}", "failed", f"{name}: {type(error).__name__} in the probe itself")]
+
+
+def _word(error: BwlibError) -> str:
+    if isinstance(error, PbxUnreachable):
+        return "unreachable"
+    return "refused" if isinstance(error, PbxRefused) else "failed"

@@ -6,19 +6,18 @@ How it is read: `bwlib.pbx.state`. A PBX that cannot tell a thing says nothing a
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bwlib.diagnose.facts import Fact
 from bwlib.diagnose.scene import Scene
+from bwlib.pbx.asterisk_checks import audio_addresses, audio_elsewhere
 from bwlib.phone import host_towards
 from bwlib.sip.agent import Agent
 from bwlib.sip.uri import SipUri, SipUriError
 
 if TYPE_CHECKING:
-    from bwlib.pbx.state import Contact, PbxState, Transport
+    from bwlib.pbx.state import Contact, PbxState
 
 SOURCE = "PBX"
 OPTIONS_S = 1.5
@@ -31,7 +30,11 @@ def probe(scene: Scene) -> list[Fact]:
     if look is None:
         return []
     state: PbxState = look(table.trunk, table.extension, scene.run.settings.test.dial, "")
-    return [*_contacts(scene, state), *_trunk(state), *_extension(state), *_dialled(state), *_pending(state)]
+    facts = [*_contacts(scene, state), *_trunk(state), *_extension(state), *_dialled(state), *_pending(state)]
+    if state.rtp_ports:
+        says = "the PBX takes audio on UDP ports {} to {}: open them to Bandwidth".format(*state.rtp_ports)
+        facts.append(Fact("pbx.rtp", "known", says, SOURCE))
+    return facts
 
 
 # ---------------------------------------------------------------- contacts
@@ -95,38 +98,10 @@ def _trunk(state: PbxState) -> list[Fact]:
     realm = auth.get("realm", "")
     if realm:
         facts.append(Fact("trunk.realm", realm, f"the trunk's authentication says realm={realm}", SOURCE))
-    return [*facts, _media(endpoint, state.transports)]
-
-
-def _media(endpoint: Mapping[str, Any], transports: tuple[Transport, ...]) -> Fact:
-    """The address that the PBX names for its audio, where somebody has set one."""
-    named = endpoint.get("media_address") or ""
-    given = {"media_address": named} if named else {}
-    given |= {
-        f"external_media_address of {transport.name}": transport.external_media_address
-        for transport in transports
-        if transport.external_media_address
-    }
-    wrong = {name: address for name, address in given.items() if not _is_own(address, transports)}
+    wrong, given = audio_elsewhere(state), audio_addresses(state)
     says = "; ".join(f"{name} is {address}" for name, address in (wrong or given).items())
-    return Fact("trunk.media", "elsewhere" if wrong else "own", says or "the PBX names its own address", SOURCE)
-
-
-def _is_own(address: str, transports: tuple[Transport, ...]) -> bool:
-    """Whether audio can come back there, as far as can be seen: no text that is no address, and not an address of the
-    documentation ranges; on loopback only a loopback address."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return "." in address and " " not in address and "(" not in address  # a name: Asterisk resolves it
-    on_loopback = all(transport.bind.startswith("127.") for transport in transports if transport.protocol == "udp")
-    if on_loopback:
-        return found.is_loopback
-    return not (found.is_unspecified or any(found in network for network in _DOCUMENTATION))
-
-
-# Addresses that nobody has (RFC 5737).
-_DOCUMENTATION = tuple(map(ipaddress.ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")))
+    word = "elsewhere" if wrong else "own"
+    return [*facts, Fact("trunk.media", word, says or "the PBX names its own address", SOURCE)]
 
 
 def _extension(state: PbxState) -> list[Fact]:

@@ -3,6 +3,8 @@
 A row says what must have been seen (`when`, every entry of it), how sure that makes it (`kind`), and what else it
 explains (`explains`): a failing call that something read explains needs no second cause.
 
+Its first entry is what is wrong; the others say when that counts, and with which other rows it must not be confused.
+
 kind "read": the wrong thing itself was read. "seen": only its effect was seen, and nothing else in this table has that
 effect. "fits": its effect was seen, and other rows have the same one; then `next_probe` says how to tell them apart.
 
@@ -31,13 +33,15 @@ UNANSWERED = (*NOT_SENT, *HELD)
 FAILED = (*REFUSED, *UNANSWERED, ladder.NOT_RETRIED)
 NOT_HEARD = ("no", "lossy")
 
-# Of a call of before whose messages nobody of ours saw: Bandwidth's word for how it ended, other than by hanging up
-# (dev.bandwidth.com/docs/voice/webhooks/disconnect, read 2026-11-27).
-NOT_TAKEN, CALLBACK_ENDED = ("timeout", "rejected", "busy"), ("callback-error", "invalid-bxml", "application-error")
-ENDED_BADLY = (*NOT_TAKEN, *CALLBACK_ENDED, "account-limit", "node-capacity-exceeded", "error")
+# How Bandwidth says that a call ended when it was no ordinary end (dev.bandwidth.com/docs/voice, disconnect causes, an
+# open list; read 2026-11-23).
+CALLBACK_FAILED = ("callback-error", "invalid-bxml", "application-error")
+NO_ROOM = ("account-limit", "node-capacity-exceeded")
+ENDED_BADLY = ("rejected", "timeout", "busy", "error", *CALLBACK_FAILED, *NO_ROOM)
+
 # What a cause on the way out of the PBX leads to, and one on the way in.
 OUT: Where = {"outward.trunk": FAILED}
-IN: Where = {"inward.pbx": FAILED, "inward.phone": ("did-not-ring",), "call.ended": NOT_TAKEN}
+IN: Where = {"inward.pbx": FAILED, "inward.phone": ("did-not-ring",), "call.cause": ("rejected", "timeout")}
 OUT_REFUSED: Where = {"outward.trunk": REFUSED}
 # The realm says something, and does not let the call through: what cannot make it, or the way to it, silent.
 OUT_TURNED_AWAY: Where = {"outward.trunk": (*REFUSED, *HELD, ladder.NOT_RETRIED)}
@@ -45,15 +49,16 @@ IN_TURNED_AWAY: Where = {**IN, "inward.pbx": (*REFUSED, *HELD, ladder.NOT_RETRIE
 # A PBX that cannot send answers its phone 503 or 404 itself, as if it had been refused.
 OUT_NOT_SENT: Where = {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED, ladder.REFUSED_SOMEWHERE)}
 PHONE: Where = {"phone.register": ("refused",), **OUT_NOT_SENT}
-OUT_TALK: Where = {f"outward.{what}": NOT_HEARD for what in ("heard", "spoken", "digits")}
-TALK: Where = {**OUT_TALK, **{f"inward.{what}": NOT_HEARD for what in ("heard", "spoken", "digits")}}
+OUT_TALK: Where = {"outward.heard": NOT_HEARD, "outward.spoken": NOT_HEARD, "outward.digits": ("no",)}
+TALK: Where = {**OUT_TALK, "inward.heard": NOT_HEARD, "inward.spoken": NOT_HEARD, "inward.digits": ("no",)}
 NOT_MADE = ("refused", "rate-limited", "no-answer")
 ACCOUNT_FAILS: Where = {"inward.create": NOT_MADE, "inward.phone": ("did-not-ring",)}
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One row. step: the step whose Apply mends it, "" where Apply cannot. bullet: its heading in notebook 50."""
+    """One row. step: the step whose Apply mends it, "" where Apply cannot. bullet: its heading in notebook 50. covers:
+    rows that would say the same once more, in parts."""
 
     name: str
     cause: str
@@ -64,12 +69,14 @@ class Rule:
     explains: Where = field(default_factory=dict)
     step: str = ""
     next_probe: str = ""
+    covers: tuple[str, ...] = ()
 
 
 def read(
-    name: str, cause: str, when: Where, fix: str, bullet: Bullet, explains: Where | None = None, step: str = ""
-) -> Rule:
-    return Rule(name, cause, "read", when, fix, bullet, explains or {}, step)
+    name: str, cause: str, when: Where, fix: str, bullet: Bullet, explains: Where | None = None, step: str = "",
+    covers: tuple[str, ...] = (),
+) -> Rule:  # fmt: skip
+    return Rule(name, cause, "read", when, fix, bullet, explains or {}, step, covers=covers)
 
 
 def seen(name: str, cause: str, when: Where, fix: str, bullet: Bullet, next_probe: str = "") -> Rule:
@@ -85,6 +92,7 @@ NB10, NB20, NB30 = "notebook 10_application", "notebook 20_sip_credentials", "no
 #: name -> the values that say that something failed: what wants a cause.
 SYMPTOMS: Where = {
     "outward.trunk": FAILED,
+    "outward.phone": ("not-answered",),
     "inward.pbx": FAILED,
     "inward.phone": ("did-not-ring",),
     "inward.create": NOT_MADE,
@@ -92,6 +100,6 @@ SYMPTOMS: Where = {
     "outward.webhook": ("none", "refused"),
     "inward.webhook": ("none",),
     "outward.caller": ("differs",),
-    "call.ended": ENDED_BADLY,
     **TALK,
+    "call.cause": ENDED_BADLY,
 }

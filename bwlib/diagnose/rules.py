@@ -6,6 +6,7 @@ from bwlib.diagnose import rules_bandwidth, rules_call, rules_pbx
 from bwlib.diagnose.row import Rule
 
 RULES: tuple[Rule, ...] = (
+    *rules_pbx.SET_UP,
     *rules_bandwidth.ACCOUNT,
     *rules_bandwidth.APPLICATION,
     *rules_bandwidth.CALLBACK,
@@ -14,4 +15,5 @@ RULES: tuple[Rule, ...] = (
     *rules_pbx.ROUTE,
     *rules_call.NETWORK,
     *rules_call.AUDIO,
+    *rules_call.AFTERWARDS,
 )

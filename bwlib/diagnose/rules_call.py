@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bwlib.diagnose import ladder
-from bwlib.diagnose.row import NOT_SENT, NOT_TAKEN, OUT_NOT_SENT, REFUSED, Rule, Where, fits, read, seen
+from bwlib.diagnose.row import NO_ROOM, NOT_SENT, OUT, OUT_NOT_SENT, REFUSED, Rule, Where, fits, read, seen
 
 REFUSED_AFTER = (ladder.REFUSED_AFTER, ladder.REFUSED_SOMEWHERE)
 SILENT_HERE: Where = {"direct.challenge": ("silent",), "direct.options": ("silent", "unknown")}
@@ -13,31 +13,43 @@ NETWORK = (
     read(
         "realm-unresolved", "The realm's name is not in DNS, and the trunk needs it",
         {"dns": ("absent",), "trunk.needs_dns": ("yes",)},
-        "wait (a new realm may need some minutes), and check the PBX's own name server", "firewall", OUT_NOT_SENT,
+        "wait (a new realm may need some minutes), and check which name server the PBX asks", "firewall", OUT_NOT_SENT,
+    ),
+    read(
+        "realm-silent", "The realm does not answer from here: its SIP edge is down, or a firewall is in the way",
+        {
+            "direct.challenge": ("silent",), "outward.trunk": ("unknown",), "inward.pbx": ("unknown",),
+            "outward.phone": ("not-answered", "unknown"),
+        },
+        "allow UDP to the realm's address and port, and back; check address and port against its SRV record",
+        "firewall", OUT,
     ),
     seen(
-        "realm-silent", "The realm answers nobody from here: its edge is down, or a firewall is in the way",
+        "realm-silent", "The realm does not answer from here: its SIP edge is down, or a firewall is in the way",
         {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED), **SILENT_HERE},
-        "allow UDP to the realm's address and port, out and back; check the address and port (SRV)", "firewall",
+        "allow UDP to the realm's address and port, and back; check address and port against its SRV record",
+        "firewall",
     ),
     seen(
-        "realm-silent", "The realm answers nobody from here: its edge is down, or a firewall is in the way",
+        "realm-silent", "The realm does not answer from here: its SIP edge is down, or a firewall is in the way",
         {"inward.pbx": NOT_SENT, **SILENT_HERE},
-        "allow UDP to the realm's address and port, out and back; check the address and port (SRV)", "firewall",
+        "allow UDP to the realm's address and port, and back; check address and port against its SRV record",
+        "firewall",
     ),
     seen(
-        "realm-silent", "The realm answers nobody from here: its edge is down, or a firewall is in the way",
+        "realm-silent", "The realm does not answer from here: its SIP edge is down, or a firewall is in the way",
         {"inward.phone": ("did-not-ring",), **SILENT_HERE},
-        "allow UDP to the realm's address and port, out and back; check the address and port (SRV)", "firewall",
+        "allow UDP to the realm's address and port, and back; check address and port against its SRV record",
+        "firewall",
     ),
     seen(
-        "firewall-at-pbx", "A firewall between the PBX and the realm: the same packet from here is answered",
+        "firewall-at-pbx", "A firewall stands between the PBX and the realm: the same packet from here is answered",
         {"outward.trunk": NOT_SENT, "direct.challenge": ("challenged",), "outward.left": ("yes", "unknown")},
-        "allow UDP from the PBX to the realm's address and port, out and back; switch SIP ALG off on the router",
+        "allow UDP from the PBX to the realm's address and port, and back; switch SIP ALG off on the router",
         "firewall",
     ),
     fits(
-        "firewall-at-pbx", "A firewall between the PBX and the realm: the same packet from here is answered",
+        "firewall-at-pbx", "A firewall stands between the PBX and the realm: the same packet from here is answered",
         {"outward.trunk": (ladder.UNANSWERED,), "direct.challenge": ("challenged",)},
         "allow UDP from the PBX to the realm's address and port, out and back; switch SIP ALG off on the router",
         "firewall",
@@ -50,40 +62,44 @@ NETWORK = (
         "no callbacks",
     ),
     seen(
-        "refused-pbx-only", "The realm refuses the PBX's call, and takes the same credentials and number from here",
+        "refused-pbx-only", "The realm refuses the PBX's call, and accepts the same credentials and number from here",
         {"outward.trunk": REFUSED, "direct.call": ("answered",)},
-        "compare the PBX's INVITE in the ladder with what the guide asks: Request-URI, From, user name", "caller id",
+        "compare the PBX's INVITE in the ladder with what the guide asks for: Request-URI, From, user name",
+        "caller id",
     ),
     fits(
         "credentials-refused", "The realm refuses the credentials",
         {"outward.trunk": REFUSED_AFTER, "direct.call": NOT_ANSWERED},
-        "check user name and password once more on the dashboard; a lost password is rotated", "no callbacks",
-        "give the credential a new password at both ends: if the answer stays, it is not the password",
+        "check the user name on the dashboard; set a new password there and on the trunk if it may be wrong",
+        "no callbacks",
+        "set a new password at both ends: if the answer stays the same, the password is not the cause",
     ),
     fits(
-        "policy-refused", "The realm takes the credentials and refuses the call: caller id, number, or the account",
+        "policy-refused",
+        "The realm accepts the credentials and refuses the call: caller id, dialled number, or account policy",
         {"outward.trunk": REFUSED_AFTER, "direct.call": NOT_ANSWERED},
         "send a number of the account in +E.164 as From; ask Bandwidth support, naming the Call-ID", "caller id",
-        "call with another number of the account as From: if that passes, it is the number",
+        "call with another number of the account as From: if that is accepted, the caller id is the cause",
     ),
     fits(
-        "realm-not-known-there", "The realm's edge does not know the realm (yet)",
+        "realm-not-known-there", "The SIP edge does not know this realm (yet)",
         {"outward.trunk": (ladder.REFUSED_BEFORE, ladder.REFUSED_SOMEWHERE), "direct.call": NOT_ANSWERED},
         "wait some minutes after the realm was made; check the trunk's server name", "no callbacks",
-        "an INVITE without credentials from here: challenged means that the edge knows it",
+        "look at the INVITE without credentials from here (direct.challenge): challenged means that it is known",
     ),
     seen(
         "no-credentials-sent", "The realm asked for credentials, and the PBX sent none",
         {"outward.trunk": (ladder.NOT_RETRIED,)},
-        "give the trunk outbound authentication that answers this realm", "no callbacks",
+        "give the trunk outbound authentication for this realm (the log line in the evidence says why it sent none)",
+        "no callbacks",
     ),
     seen(
-        "answer-held-back", "The realm takes the call and does not answer it",
+        "answer-held-back", "The realm accepts the call and never answers it",
         {"outward.trunk": (ladder.TRYING, ladder.REFUSED_AFTER_TRYING), "callback": ("alive",)},
         "look at the call in Bandwidth's dashboard; ask Bandwidth support, naming the Call-ID", "no callbacks",
     ),
     fits(
-        "answer-held-back", "The realm takes the call and does not answer it",
+        "answer-held-back", "The realm accepts the call and never answers it",
         {
             "outward.trunk": (ladder.UNANSWERED,), "callback": ("alive",), "direct.call": NOT_ANSWERED,
             "direct.challenge": ("challenged", "trying", "not-challenged", "unknown"),
@@ -92,18 +108,18 @@ NETWORK = (
         "watch the trunk's packets on the PBX (tcpdump, sngrep): a 100, and nothing more, is the realm",
     ),
     seen(
-        "phone-refused", "The PBX refuses the phone", {"phone.register": ("refused",)},
+        "phone-refused", "The PBX refuses the phone's registration", {"phone.register": ("refused",)},
         "check the extension and its secret on the PBX", "no callbacks",
     ),
     seen(
-        "pbx-deaf", "The PBX does not answer the phone's SIP", {"phone.register": ("silent",)},
-        "check that the PBX listens at that address and port, and the firewall before it", "firewall",
+        "pbx-deaf", "The PBX does not answer the phone's REGISTER", {"phone.register": ("silent",)},
+        "check that the PBX listens for SIP at that address and port, and the firewall in front of it", "firewall",
     ),
     seen(
-        "webhook-lost", "The callback URL is alive from here, and Bandwidth's event did not arrive",
+        "webhook-lost", "The callback URL answers from here, and Bandwidth's webhook did not arrive there",
         {"callback": ("alive",), "outward.webhook": ("none",), "outward.trunk": (ladder.ANSWERED, *REFUSED)},
-        "let Bandwidth's addresses reach the callback URL (firewall, reverse proxy); a URL that works from here may be "
-        "closed to the outside", "urls",
+        "let Bandwidth reach the callback URL (firewall, reverse proxy): a URL that works from here may be closed to "
+        "the internet", "urls",
     ),
     seen(
         "pbx-silent-inward", "The PBX does not answer Bandwidth's INVITE",
@@ -111,27 +127,22 @@ NETWORK = (
         "allow UDP from Bandwidth's SIP addresses to the PBX; check pbx.sip_host and its port", "firewall",
     ),
     seen(
-        "webhook-lost", "The callback URL is alive from here, and Bandwidth's event did not arrive",
+        "webhook-lost", "The callback URL answers from here, and Bandwidth's webhook did not arrive there",
         {"callback": ("alive",), "inward.webhook": ("none",)},
-        "let Bandwidth's addresses reach the callback URL (firewall, reverse proxy); a URL that works from here may be "
-        "closed to the outside", "urls",
+        "let Bandwidth reach the callback URL (firewall, reverse proxy): a URL that works from here may be closed to "
+        "the internet", "urls",
     ),
     fits(
-        "pbx-refuses-inward", "The PBX refuses Bandwidth's call", {"inward.pbx": REFUSED},
-        "look at the PBX's log for that call: the identify, the inbound context, the extension", "no callbacks",
-        "the code in the ladder: 401 the address is not admitted, 404 the number is not known",
+        "pbx-refuses-inward", "The PBX refuses Bandwidth's call", {"inward.pbx": (*REFUSED, ladder.NOT_RETRIED)},
+        "look at the PBX's log for that call, then at the trunk's identify, inbound context and extension",
+        "no callbacks",
+        "read the code in the ladder: 401, the address matches no trunk; 404, no such number in its context",
     ),
     fits(
-        "extension-unregistered", "No phone is registered at the extension",
-        {"extension.contact": ("none",), "call.ended": NOT_TAKEN, "phone.register": ("unknown",)},
-        "register the phone at the PBX (its number, the PBX's address, the extension's secret)", "no callbacks",
-        "register the phone, and place the call again",
-    ),
-    fits(
-        "phone-does-not-answer", "The PBX takes Bandwidth's call, and no phone answers it",
+        "phone-does-not-answer", "The PBX accepts Bandwidth's call, and no phone answers it",
         {"inward.pbx": (ladder.TRYING, ladder.REFUSED_AFTER_TRYING)},
         "check that the phone is registered and reachable from the PBX", "firewall",
-        "call the extension from another one: if it rings, the phone is well",
+        "call the extension from another one: if it rings, the phone is not the cause",
     ),
 )
 
@@ -151,16 +162,51 @@ def _audio(way: str) -> tuple[Rule, ...]:
             "allow UDP from the PBX's RTP ports to Bandwidth: the PBX itself sees no sign of it", "firewall",
         ),
         seen(
-            "digits-lost", "Voice arrives and digits do not",
+            "digits-lost", "Voice arrives and DTMF digits do not",
             {f"{way}.heard": ("yes",), f"{way}.spoken": ("yes",), f"{way}.digits": ("no",)},
-            "check DTMF on phone, extension and trunk: RFC 4733 (telephone-event) everywhere", "firewall",
+            "set DTMF to RFC 4733 (telephone-event) on phone, extension and trunk", "firewall",
         ),
         seen(
-            "packets-lost", "Part of the audio is lost on the way",
+            "packets-lost", "Part of the audio is lost between Bandwidth and the PBX",
             {f"{way}.heard": ("lossy",), f"{way}.spoken": ("yes", "lossy", "unknown")},
-            "look for loss on the line between PBX and Bandwidth (mtr, the router's queue)", "firewall",
+            "look for packet loss on the line between PBX and Bandwidth (mtr, the router's queues)", "firewall",
         ),
     )
 
+
+# Of a call that is over, by Bandwidth's own word (diagnose --after-call).
+AFTERWARDS = (
+    seen(
+        "call-callback-error", "Bandwidth got no usable answer from the callback URL during this call",
+        {"call.cause": ("callback-error",)},
+        "read the application's log at that time; then run diagnose without --after-call, which asks the URL now",
+        "urls",
+    ),
+    seen(
+        "call-invalid-bxml", "The application answered this call with BXML that is not valid",
+        {"call.cause": ("invalid-bxml",)},
+        "read the call's errorMessage in the evidence, and check the answer with bwlib.bxml.read", "urls",
+    ),
+    seen(
+        "call-application-error", "The application's BXML asked for something that Bandwidth cannot do",
+        {"call.cause": ("application-error",)},
+        "read the call's errorMessage in the evidence; play WAV or MP3 only", "urls",
+    ),
+    seen(
+        "call-no-capacity", "Bandwidth had no capacity for this call: a limit of the account, or of its own",
+        {"call.cause": NO_ROOM}, "place fewer calls at once, or ask Bandwidth for a higher limit", "no callbacks",
+    ),
+    fits(
+        "call-rejected", "The far end rejected this call", {"call.cause": ("rejected", "busy")},
+        "look at the PBX's log for that time, then at the trunk's identify, inbound context and extension",
+        "no callbacks",
+        "run diagnose without --after-call: a test call shows who rejects it, and with which code",
+    ),
+    fits(
+        "call-timeout", "Nobody answered this call in time", {"call.cause": ("timeout",)},
+        "check that a phone is registered at the extension, and that UDP from Bandwidth reaches the PBX", "firewall",
+        "call the extension from another one: if it rings, the way from Bandwidth to the PBX is closed",
+    ),
+)
 
 AUDIO = (*_audio("outward"), *_audio("inward"))

@@ -1,11 +1,14 @@
-"""The rows about the PBX: trunk, outbound route, extension, phone."""
+"""The rows about the PBX: trunk, outbound route, extension, phone; and where nothing was set up at all."""
 
 from __future__ import annotations
 
 from bwlib.diagnose.row import (
+    ACCOUNT_FAILS,
     IN,
     IN_TURNED_AWAY,
+    NB10,
     NB30,
+    NOT_HEARD,
     OUT,
     OUT_NOT_SENT,
     OUT_REFUSED,
@@ -16,36 +19,58 @@ from bwlib.diagnose.row import (
     read,
 )
 
+SET_UP = (
+    read(
+        "nothing-set-up", "Nothing of this site is set up yet, neither at Bandwidth nor on the PBX",
+        {
+            "trunk": ("absent",), "route": ("absent",), "extension": ("absent",), "application": ("absent",),
+            "realm": ("absent", "unknown"),
+        },
+        f"start with {NB10}, then 20 and 30; unattended: bw-runbook run SITE.toml", "no callbacks",
+        {**OUT, **PHONE, **IN, **ACCOUNT_FAILS}, "application",
+        ("no-application", "no-realm", "no-credential", "sip-uri-off", "no-trunk", "no-route-object", "no-extension"),
+    ),
+)
+
 TRUNK = (
     read(
-        "pbx-unreachable", "The PBX does not answer its manager interface", {"probe.pbx": ("failed", "no-answer")},
-        "start the PBX, and check the address, user and secret of its manager interface in the site file", "firewall",
-        {**OUT, **IN, "phone.register": ("silent",)},
+        "pbx-unreachable",
+        "The PBX's manager interface (FreePBX: its pages) does not answer at the address in the site file",
+        {"probe.pbx": ("unreachable", "no-answer")},
+        "start the PBX; check the address in the site file, and the firewall on the way to it",
+        "firewall", {**OUT, **IN, "phone.register": ("silent",)},
+    ),
+    read(
+        "pbx-refuses", "The PBX refuses the login of this runbook, or lets it read too little",
+        {"probe.pbx": ("refused",)},
+        "correct user and secret in the site file, and that user's rights in manager.conf (FreePBX: the login)",
+        "no callbacks",
     ),
     read("no-trunk", "There is no trunk of the site's name on the PBX", {"trunk": ("absent",)}, "make it: " + NB30,
           "no callbacks", {**OUT, **IN}, "trunk"),
     read(
-        "reload-pending", "The PBX's files say something that is not in force", {"pbx.pending": ("yes",)},
+        "reload-pending", "The PBX has not loaded what its files say: a reload is pending", {"pbx.pending": ("yes",)},
         "reload the PBX's configuration (core reload; FreePBX: Apply Config)", "no callbacks", {**OUT, **IN},
     ),
     read(
-        "realm-unresolved", "The trunk's server is a name that does not resolve, and nothing else says where to send",
-        {"trunk.needs_dns": ("yes",), "trunk.resolves": ("no",)},
-        "correct the name; wait if the realm is new; on the sandbox give the trunk its outbound proxy", "firewall",
+        "realm-unresolved", "The trunk's server name does not resolve, and the trunk has no outbound proxy",
+        {"trunk.resolves": ("no",), "trunk.needs_dns": ("yes",)},
+        "correct the name; with a new realm wait for DNS; on the sandbox give the trunk its outbound proxy", "firewall",
         OUT_NOT_SENT, "trunk",
     ),
     read(
-        "qualify-dead", "The trunk's qualify found nobody, so that the PBX sends no INVITE at all",
+        "qualify-dead", "The trunk's qualify got no answer, so the PBX counts it as unreachable and sends no INVITE",
         {"trunk.contact": ("unavailable",)},
-        "set qualify to 0 on the trunk; then mend what made it fail (address, port, firewall)", "firewall",
+        "set qualify to 0 on the trunk, then correct what made it fail (address, port, firewall)", "firewall",
         OUT_NOT_SENT, "trunk",
     ),
     read(
-        "wrong-realm-host", "The trunk sends its calls to another realm", {"trunk.server": ("differs",)},
+        "wrong-realm-host", "The trunk sends its calls to another host than the realm's FQDN",
+        {"trunk.server": ("differs",)},
         "set the trunk's SIP server to the realm's FQDN", "no callbacks", OUT, "trunk",
     ),
     read(
-        "wrong-proxy", "The trunk sends its packets to another place than the realm",
+        "wrong-proxy", "The trunk's outbound proxy is not the one that leads to the realm",
         {"trunk.outbound_proxy": ("differs",), "trunk.needs_dns": ("no",)},
         "correct the trunk's outbound proxy, or its port", "firewall", OUT_NOT_SENT, "trunk",
     ),
@@ -59,28 +84,42 @@ TRUNK = (
         "trunk",
     ),
     read(
-        "pinned-realm", "The trunk answers challenges of another realm only (realm= on its authentication)",
-        {"trunk.auth_realm": ("differs",)}, "take realm= out, or set it to the realm's FQDN", "no callbacks",
-        OUT_TURNED_AWAY, "trunk",
+        "pinned-realm", "The trunk's authentication answers another realm's challenge only (realm= is set)",
+        {"trunk.auth_realm": ("differs",)}, "remove realm= from the authentication, or set it to the realm's FQDN",
+        "no callbacks", OUT_TURNED_AWAY, "trunk",
     ),
     read(
         "wrong-username", "The trunk's user name is not the credential's", {"trunk.username": ("differs",)},
-        "set it to the credential's user name, capitals included", "no callbacks", OUT_REFUSED, "trunk",
+        "set it to the credential's user name, with the same upper and lower case", "no callbacks", OUT_REFUSED,
+        "trunk",
     ),
     read(
         "wrong-password", "The trunk's password is not the credential's",
-        {"trunk.password": ("differs",), "trunk.secret": ("differs",), "credential.password": ("as-wanted", "unknown")},
+        {
+            "trunk.password": ("differs",), "trunk.secret": ("differs", "unknown"),
+            "credential.password": ("as-wanted", "unknown"),
+        },
         "set it to the credential's password", "no callbacks", OUT_REFUSED, "trunk",
     ),
     read(
-        "foreign-caller-id", "The trunk's caller id is no number of this site in +E.164",
+        "wrong-password", "The trunk's password is not the one that the site file points to for the SIP URI",
+        {"trunk.secret": ("differs",), "sip_uri": ("enabled",)},
+        "set it to the SIP URI's password", "no callbacks", OUT_REFUSED, "trunk",
+    ),
+    read(
+        "foreign-caller-id", "The trunk's From user is not the site's number in +E.164",
         {"trunk.from_user": ("not-e164", "other-number")},
         "set From user on the trunk to the site's number in +E.164", "caller id",
         {**OUT_REFUSED, "outward.caller": ("differs",)}, "trunk",
     ),
     read(
-        "from-domain", "The trunk's From domain is not the realm", {"trunk.from_domain": ("differs",)},
+        "from-domain", "The trunk's From domain is not the realm's FQDN", {"trunk.from_domain": ("differs",)},
         "set From domain to the realm's FQDN", "caller id", OUT_REFUSED, "trunk",
+    ),
+    read(
+        "pai-sent", "The trunk sends P-Asserted-Identity, which the guide does not ask for",
+        {"trunk.send_pai": ("differs",)}, "set send_pai to no on the trunk (FreePBX: Send RPID/PAI)", "caller id",
+        {**OUT_REFUSED, "outward.caller": ("differs",)}, "trunk",
     ),
     read(
         "registration-on", "Registration is left on: the trunk registers at the realm",
@@ -93,37 +132,45 @@ TRUNK = (
         {**OUT_TURNED_AWAY, **IN_TURNED_AWAY}, "trunk",
     ),
     read(
-        "dtmf-mode", "The trunk sends digits in another way than RFC 4733", {"trunk.dtmf": ("differs",)},
+        "dtmf-mode", "The trunk does not send DTMF as RFC 4733 events", {"trunk.dtmf": ("differs",)},
         "set the trunk's DTMF mode to rfc4733", "firewall",
         {"outward.digits": ("no",), "inward.digits": ("no",)}, "trunk",
     ),
     read(
         "nat-address", "The PBX names an address for its audio that is not its own", {"trunk.media": ("elsewhere",)},
         "correct the media address (media_address on the trunk, external_media_address on the transport; FreePBX: "
-        "Asterisk SIP Settings, External Address)", "firewall", {**OUT, **TALK}, "trunk",
+        "Asterisk SIP Settings, External Address)", "firewall", TALK, "trunk",
     ),
     read(
-        "no-identify", "The PBX does not admit Bandwidth's addresses to the trunk",
+        "nat-address", "The PBX names an address for its audio that is not its own",
+        {"outward.sdp": ("elsewhere",), "outward.heard": NOT_HEARD},
+        "correct the media address (media_address on the trunk, external_media_address on the transport; FreePBX: "
+        "Asterisk SIP Settings, External Address)", "firewall", TALK, "trunk",
+    ),
+    read(
+        "no-identify", "The trunk does not match calls from Bandwidth's SIP addresses",
         {"trunk.bandwidth_ips": ("differs",)},
-        "let the trunk match Bandwidth's SIP addresses (identify; FreePBX: Match (Permit))", "firewall", IN, "trunk",
+        "add Bandwidth's SIP addresses to the trunk (match= of its identify; FreePBX: Match (Permit))", "firewall", IN,
+        "trunk",
     ),
     read(
-        "unknown-inbound", "Calls that come in by the trunk do not lead to the site's extension",
-        {"trunk.inbound_extension": ("differs",)},
+        "unknown-inbound", "Inbound calls on the trunk do not lead to the site's extension",
+        {"trunk.inbound_extension": ("differs",), "extension": ("found", "unknown")},
         "let the trunk's inbound context dial the extension", "no callbacks", IN, "trunk",
     ),
     read(
-        "transfers-on", "The far end may send the trunk's calls on to numbers of its choice",
+        "transfers-on", "The far end may transfer the trunk's calls to numbers of its choice (toll fraud)",
         {"trunk.transfers": ("differs",)}, "switch transfers off on the trunk", "caller id", {}, "trunk",
     ),
 )
 
 ROUTE = (
-    read("no-route-object", "There is no outbound route of the site's name", {"route": ("absent",)},
+    read("no-route-object", "There is no outbound route of the site's name on the PBX", {"route": ("absent",)},
           "make it: " + NB30, "no callbacks", OUT_NOT_SENT, "route"),
     read(
-        "no-route", "The dialled number fits no pattern of the outbound route", {"route.matches": ("no",)},
-        "correct the route's pattern, or dial a number that fits", "caller id", OUT_NOT_SENT, "route",
+        "no-route", "The dialled number matches no pattern of the outbound route",
+        {"route.matches": ("no",), "route": ("found", "unknown"), "extension": ("found", "unknown")},
+        "correct the route's pattern, or dial a number that matches", "caller id", OUT_NOT_SENT, "route",
     ),
     read(
         "route-trunk", "The outbound route uses another trunk", {"route.trunk": ("differs",)},
@@ -134,29 +181,45 @@ ROUTE = (
         {"route.caller_id": ("differs",)}, "set the route's caller id to the site's number in +E.164", "caller id",
         {**OUT_REFUSED, "outward.caller": ("differs",)}, "route",
     ),
+    read(
+        "route-request-uri", "The outbound route sends its calls to another Request-URI than this site's road needs",
+        {"route.request_uri": ("differs",)},
+        "correct the URI in the route's Dial(): the application's SIP URI, or with a realm the dialled number",
+        "no callbacks", OUT, "route",
+    ),
+    read(
+        "route-number-header", "The outbound route does not send the dialled number in the header X-Dialed-Number",
+        {"route.number_header": ("differs",)},
+        "let the route add the header: nothing else tells the application which number was dialled", "no callbacks",
+        {"outward.webhook": ("none",)}, "route",
+    ),
     read("no-extension", "There is no extension of the site's number on the PBX", {"extension": ("absent",)},
           "make it: " + NB30, "no callbacks", {**PHONE, **IN}, "extension"),
     read(
-        "extension-route", "The extension does not dial by the site's route", {"extension.route": ("differs",)},
-        "give the extension the route", "no callbacks", OUT_NOT_SENT, "extension",
+        "extension-route", "The extension's calls do not use the site's outbound route",
+        {"extension.route": ("differs",)},
+        "let the extension dial in the route's context (FreePBX: enable the route for it)", "no callbacks",
+        OUT_NOT_SENT, "extension",
     ),
     read(
-        "phone-password", "The extension's secret on the PBX is not the phone's", {"extension.secret": ("differs",)},
+        "phone-password", "The extension's secret on the PBX is not the one that the site file points to",
+        {"extension.secret": ("differs",)},
         "give the PBX and the phone the same secret", "no callbacks", {**PHONE, **IN}, "extension",
     ),
     read(
-        "extension-takes-no-phone", "The extension takes no registration: no phone can be there",
-        {"extension.registrable": ("no",)}, "let it take one contact (max_contacts=1)", "no callbacks", {**PHONE, **IN},
+        "extension-takes-no-phone", "The extension accepts no registration, so no phone can be reached there",
+        {"extension.registrable": ("no",)}, "allow one contact on the extension (max_contacts=1)", "no callbacks",
+        {**PHONE, **IN},
     ),
     read(
         "phone-codec", "The extension allows no G.711 codec", {"extension.codecs": ("no-g711",)},
         "allow ulaw and alaw on the extension", "firewall", {**OUT_NOT_SENT, **IN}, "extension",
     ),
     read(
-        "stale-contact", "The extension's phone is gone: its registration is stored, and nobody answers there",
+        "stale-contact", "The extension's phone is gone: its registration is still stored, and nobody answers there",
         {"extension.contact": ("silent",)},
-        "register the phone again, or wait until the registration ends; qualify_frequency on the extension shows it "
-        "sooner", "firewall", IN,
+        "register the phone again, or wait until the registration expires; set qualify_frequency on the extension to "
+        "notice it sooner", "firewall", IN,
     ),
     read(
         "extension-unregistered", "No phone is registered at the extension",

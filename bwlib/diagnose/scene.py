@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from bwlib.models import Application, Extension, Finding, InboundSipUri, Outboun
 if TYPE_CHECKING:
     from bwlib.guide import Run
     from bwlib.models import SipEvent
+    from bwlib.phone import Phone
 
 
 @dataclass
@@ -39,11 +41,13 @@ class Configured:
 @dataclass
 class Scene:
     """One look. calls: whether calls may be placed (on a live account they may be billed). after_call: the call to
-    explain instead. since: from when on SIP messages belong to it, seconds since 1970, 0 for "not looked for".
-    way: which way that call went, "outward" or "inward", as far as it is known.
+    explain instead. since, way: from when on SIP messages belong to a test call that has just failed (seconds since
+    1970, 0 for "not looked for"), and which one it was: "outward" or "inward".
 
-    our_calls: Call-IDs that are none of the PBX's calls to look at: of our own agent's INVITEs, and of calls of before.
-    Probes run in threads of their own; each writes only what is its own here.
+    our_calls: Call-IDs that are none of the calls to look at: of our own agent, and of before. Probes run in threads;
+    each writes only what is its own here. over: set when the look ends, in whatever way: no probe goes on with a call then.
+    phones: the scripted phones that were switched on; whoever ends the look ends their calls.
+    threads: of each probe by its name.
     """
 
     run: Run
@@ -57,6 +61,9 @@ class Scene:
     traps: list[Finding] = field(default_factory=list)
     sip_call_ids: set[str] = field(default_factory=set)
     our_calls: set[str] = field(default_factory=set)
+    over: threading.Event = field(default_factory=threading.Event)
+    phones: list[Phone] = field(default_factory=list)
+    threads: dict[str, threading.Thread] = field(default_factory=dict)
     ladders: dict[str, tuple[list[SipEvent], int | None]] = field(default_factory=dict)
 
     @property

@@ -9,19 +9,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.row import SYMPTOMS, Rule, Where
 from bwlib.diagnose.rules import RULES
+from bwlib.models import Finding
 
 Confidence = Literal["proven", "likely", "possible", "found"]
 CONFIDENCE: dict[Confidence, str] = {
     "proven": "read where it is wrong, and it explains the failure that was seen",
     "likely": "only its effect was seen, and nothing else that we know has that effect",
     "possible": "its effect was seen, and other causes have the same one",
-    "found": "read, and not as it should be; no failure was seen that it explains",
+    "found": "read, and not as it should be; whether a failure comes from it was not seen",
 }
 
 
@@ -58,18 +59,39 @@ class Verdict:
 def judge(facts: Facts, rules: Sequence[Rule] = RULES) -> Verdict:
     """Read the table."""
     failures = [facts[name] for name, bad in SYMPTOMS.items() if facts.value(name) in bad]
-    holding = [rule for rule in rules if _holds(rule, facts)]
+    holding = _not_covered([rule for rule in rules if _holds(rule, facts)])
     read = [rule for rule in holding if rule.kind == "read"]
-    left = [failure for failure in failures if not any(_explains(rule.explains, failure) for rule in read)]
+    left = [failure for failure in failures if not any(_explains(rule.explains, failure, facts) for rule in read)]
     guesses = [rule for rule in holding if rule.kind != "read" and any(_is_about(rule, failure) for failure in left)]
     causes = [
-        *(_cause(rule, facts, failures, "proven") for rule in read if _explains_any(rule, failures)),
+        *(_cause(rule, facts, failures, "proven") for rule in read if _explains_any(rule, failures, facts)),
         *(_cause(rule, facts, (), "likely") for rule in guesses if rule.kind == "seen"),
         *(_cause(rule, facts, (), "possible") for rule in guesses if rule.kind == "fits"),
-        *(_cause(rule, facts, (), "found") for rule in read if not _explains_any(rule, failures)),
+        *(_cause(rule, facts, (), "found") for rule in read if not _explains_any(rule, failures, facts)),
     ]
     unexplained = [failure.says for failure in left if not any(_is_about(rule, failure) for rule in guesses)]
     return Verdict(_once(causes), tuple(unexplained), _ruled_out(facts, rules), _not_looked(facts))
+
+
+def with_traps(verdict: Verdict, traps: Sequence[Finding]) -> Verdict:
+    """The verdict, and what the PBX's own checks found: read, though no row says what follows from it.
+
+    They stand behind what is proven: sure to be wrong, and maybe the cause of what nothing explains. What a row of the
+    table says already is left out.
+    """
+    known = {cause.name for cause in verdict.causes}
+    more = tuple(
+        Cause("pbx-trap", trap.cause, "found", trap.evidence, trap.fix, "no callbacks")
+        for trap in traps
+        if trap.name not in known
+    )
+    proven = sum(cause.confidence == "proven" for cause in verdict.causes)
+    return replace(verdict, causes=(*verdict.causes[:proven], *more, *verdict.causes[proven:]))
+
+
+def _not_covered(holding: Sequence[Rule]) -> list[Rule]:
+    covered = {name for rule in holding for name in rule.covers}
+    return [rule for rule in holding if rule.name not in covered]
 
 
 def _holds(rule: Rule, facts: Facts) -> bool:
@@ -81,12 +103,16 @@ def _names(name: str, facts: Facts) -> list[str]:
     return [one for one in facts if one.startswith(name[:-1])] if name.endswith(".*") else [name]
 
 
-def _explains(where: Where, failure: Fact) -> bool:
+def _explains(where: Where, failure: Fact, facts: Facts) -> bool:
+    """Whether it leads to this failure. A phone whose call out was not answered: what stopped the call at the trunk
+    explains that too; where nobody saw the trunk's messages (a live account), whatever can stop one there."""
+    if failure.name == "outward.phone" and "outward.trunk" in where:
+        return facts.value("outward.trunk") in (*where["outward.trunk"], UNKNOWN)
     return failure.value in where.get(failure.name, ())
 
 
-def _explains_any(rule: Rule, failures: Iterable[Fact]) -> bool:
-    return any(_explains(rule.explains, failure) for failure in failures)
+def _explains_any(rule: Rule, failures: Iterable[Fact], facts: Facts) -> bool:
+    return any(_explains(rule.explains, failure, facts) for failure in failures)
 
 
 def _is_about(rule: Rule, failure: Fact) -> bool:
@@ -94,14 +120,17 @@ def _is_about(rule: Rule, failure: Fact) -> bool:
 
     A call that is heard badly also brings no digits: what is lost with the sound needs no cause of its own.
     """
-    if _explains(rule.when, failure):
+    if failure.value in rule.when.get(failure.name, ()):
         return True
+    if failure.name == "call.cause":  # the same call's messages, where they were seen, say more
+        return any(name.startswith(("inward.", "outward.")) for name in rule.when)
     way, _, what = failure.name.partition(".")
     spoils = {"spoken": ("digits",), "heard": ("digits",), "digits": ()}
     about = {name.partition(".")[2] for name in rule.when if name.startswith(f"{way}.")}
     if any(what in spoils.get(one, ()) for one in about):
         return True
-    return (what == "phone" and "pbx" in about) or (what == "webhook" and "trunk" in about)
+    at_the_trunk = {"phone", "webhook"} if way == "outward" else set()
+    return (what == "phone" and "pbx" in about) or (what in at_the_trunk and "trunk" in about)
 
 
 def _cause(rule: Rule, facts: Facts, failures: Iterable[Fact], confidence: Confidence) -> Cause:
@@ -112,30 +141,30 @@ def _cause(rule: Rule, facts: Facts, failures: Iterable[Fact], confidence: Confi
         for one in _names(name, facts)
         if one in facts and facts.value(one) in values and facts.value(one) != UNKNOWN
     ]
-    quoted += [failure.says for failure in failures if _explains(rule.explains, failure)]
+    quoted += [failure.says for failure in failures if _explains(rule.explains, failure, facts)]
     because = tuple(dict.fromkeys(quoted))
     return Cause(rule.name, rule.cause, confidence, because, rule.fix, rule.bullet, rule.step, rule.next_probe)
 
 
 def _once(causes: Iterable[Cause]) -> tuple[Cause, ...]:
-    """Each cause once, by its name: both calls may show the same one."""
-    first: dict[str, Cause] = {}
+    """Each cause once, by its name, with all the evidence: both calls may show the same one."""
+    once: dict[str, Cause] = {}
     for cause in causes:
-        first.setdefault(cause.name, cause)
-    return tuple(first.values())
+        first = once.setdefault(cause.name, cause)
+        once[cause.name] = replace(first, because=tuple(dict.fromkeys((*first.because, *cause.because))))
+    return tuple(once.values())
 
 
 def _ruled_out(facts: Facts, rules: Sequence[Rule]) -> tuple[str, ...]:
-    """Causes that are read where they are wrong, and of which all that they need was seen to be otherwise."""
-    out = {
-        rule.name: rule.cause
-        for rule in rules
-        if rule.kind == "read" and any(_is_otherwise(name, values, facts) for name, values in rule.when.items())
-    }
+    """Causes that are read where they are wrong, and of which the first entry, which is that, was seen to be right."""
+    out, in_question = dict[str, str](), set[str]()
     for rule in rules:
-        if _holds(rule, facts):
-            out.pop(rule.name, None)
-    return tuple(out.values())
+        name, values = next(iter(rule.when.items()))
+        if rule.kind == "read" and _is_otherwise(name, values, facts):
+            out.setdefault(rule.name, rule.cause)
+        elif _holds(replace(rule, when={name: values}), facts):
+            in_question.add(rule.name)
+    return tuple(cause for name, cause in out.items() if name not in in_question)
 
 
 def _is_otherwise(name: str, values: tuple[str, ...], facts: Facts) -> bool:

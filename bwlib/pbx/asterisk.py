@@ -17,6 +17,7 @@ from bwlib.models import Extension, Finding, OutboundRoute, PbxInfo, Registratio
 from bwlib.pbx import Kind, Owner, asterisk_state, asterisk_text, by_hand, checks
 from bwlib.pbx.ami import Ami, Tunnel
 from bwlib.pbx.ami_events import AmiWatch
+from bwlib.pbx.asterisk_checks import findings_in
 from bwlib.pbx.asterisk_files import Files, LocalFiles, OwnFiles
 from bwlib.pbx.asterisk_log import read_log_since
 from bwlib.pbx.asterisk_read import (
@@ -211,15 +212,9 @@ class AsteriskPbx:
             return registrations_from(ami.action("PJSIPShowRegistrationsOutbound").events)
 
     def findings(self, trunk: Trunk, route: OutboundRoute, extension: Extension) -> list[Finding]:
-        """The trap of a trunk written by hand: many examples on the web register, and the guide's trunk does not."""
-        found = [one.says for one in self.registrations() if one.is_of(trunk)]
-        if not found:
-            return []
-        fix = (
-            f"take the section of type registration that leads to {trunk.server} out of {PJSIP}, "
-            "then core reload on Asterisk's command line"
-        )
-        return [Finding("Registration is left on: the trunk registers at the realm", tuple(found), fix)]
+        """The traps of a trunk written by hand."""
+        state = self.state(trunk.name, extension.number, "")
+        return findings_in(state, self.registrations(), trunk, PJSIP)
 
     # ---------------------------------------------------------------- evidence, read only
 

@@ -31,6 +31,8 @@ COMPARED = {
     "aor": ("qualify_frequency", "qualify_timeout", "max_contacts", "remove_existing", "outbound_proxy"),
     "transport": ("protocol", "external_media_address", "external_signaling_address"),
 }  # fmt: skip
+# Options of an endpoint that name other sections.
+_NAMED = ("auth", "outbound_auth", "aors")
 _WORDS = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
 
 
@@ -54,13 +56,18 @@ def _read(ami: Ami, file: str, **only: str) -> list[Section]:
 # ------------------------------------------------------------------ pjsip.conf
 
 
-def pjsip_pending(ami: Ami, endpoints: Mapping[str, Settings], transports: Iterable[Transport]) -> list[str]:
+def pjsip_pending(ami: Ami, endpoints: Mapping[str, Settings], transports: Sequence[Transport]) -> list[str]:
     """One line per option of these endpoints, and of the transports, that runs otherwise than pjsip.conf says.
 
     endpoints: name -> what runs, secrets included, {} for nothing. Raises PbxRefused when the manager user may not have
-    files read.
+    files read. Sections are asked for by name: a PBX of thousands of phones has a long file.
     """
-    return pjsip_differences(_read(ami, "pjsip.conf"), endpoints, transports)
+    names = dict.fromkeys([*endpoints, *(one.name for one in transports)])
+    for settings in endpoints.values():
+        names |= dict.fromkeys(options.get("object_name", "") for options in settings.values())
+        names |= dict.fromkeys(settings.get("endpoint", {}).get(option, "") for option in _NAMED)
+    sections = [section for name in names if name for section in _read(ami, "pjsip.conf", Category=name)]
+    return pjsip_differences(sections, endpoints, transports)
 
 
 def pjsip_differences(
@@ -90,7 +97,7 @@ def _differing(kind: str, lines: Sequence[tuple[str, str]], running: Mapping[str
     found = [
         option
         for option in COMPARED.get(kind, ())
-        if option in written and option in running and _plain(written[option]) != _plain(running[option])
+        if option in written and option in running and not _same(written[option], running[option])
     ]
     codecs = _codecs(lines) if kind == "endpoint" else None
     if codecs is not None and codecs != re.findall(r"\w+", running.get("allow", "")):
@@ -99,16 +106,20 @@ def _differing(kind: str, lines: Sequence[tuple[str, str]], running: Mapping[str
         found.append("match")
     if kind == "aor" and "contact" in written and written["contact"] not in running.get("contacts", ""):
         found.append("contact")
-    if kind == "transport" and not running.get("bind", "").startswith(written.get("bind", "")):
+    if kind == "transport" and not running.get("bind", "").strip("[").startswith(written.get("bind", "").strip("[")):
         found.append("bind")
     return found
 
 
+def _same(written: str, running: str) -> bool:
+    """yes = true = on, 3.0 = 3.000000, and "a, b" = "a,b"."""
+    return _plain(written) == _plain(running)
+
+
 def _plain(value: str) -> str:
-    """yes = true = on, 3.0 = 3.000000."""
     with suppress(ValueError):
         value = f"{float(value):g}"
-    return _WORDS.get(value.lower(), value)
+    return _WORDS.get(value.lower(), value.replace(" ", ""))
 
 
 def _codecs(lines: Iterable[tuple[str, str]]) -> list[str] | None:
@@ -179,7 +190,7 @@ def _steps(lines: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str, str]]:
         priority, _, call = value.partition(",")
         application, _, data = call.strip().partition("(")
         if priority.strip() != "hint":
-            yield _squeezed(exten), application.strip().lower(), _squeezed(data.strip().removesuffix(")"))
+            yield _squeezed(exten), application.strip().lower(), _squeezed(data.rpartition(")")[0])
 
 
 def _squeezed(text: str) -> str:

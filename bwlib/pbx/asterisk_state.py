@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -133,9 +134,21 @@ def transport_names_from(output: Iterable[str]) -> list[str]:
     return re.findall(r"^\s*Transport:\s+([^<\s]\S*)\s", "\n".join(output), re.MULTILINE)
 
 
+def table_from(output: Iterable[str]) -> dict[str, str]:
+    """The options of an object, of `pjsip show ...`: what follows "ParameterName : ParameterValue".
+
+    An option that is there several times (match) has all its values, with commas between them.
+    """
+    _, _, table = "\n".join(output).partition("ParameterName")
+    found: dict[str, str] = {}
+    for name, value in re.findall(r"^ *(\w+) +: ?(.*?) *$", table, re.MULTILINE):
+        found[name] = f"{found[name]},{value}" if found.get(name) else value
+    return found
+
+
 def transport_from(name: str, output: Iterable[str]) -> Transport:
     """A transport, of `pjsip show transport NAME`."""
-    said = dict(re.findall(r"^\s*(\w+)\s+: ?(.*?)\s*$", "\n".join(output), re.MULTILINE))
+    said = table_from(output)
     wanted = ("protocol", "bind", "external_media_address", "external_signaling_address", "local_net")
     return Transport(name, *(said.get(key, "") for key in wanted))
 
@@ -189,15 +202,15 @@ def _changed_at(path: Path) -> float:
 
 def read_media(ami: Ami) -> tuple[MediaCount, ...]:
     """RTP of each channel. Raises PbxRefused, PbxUnreachable."""
-    channels = [event.get("Channel", "") for event in ami.action("CoreShowChannels").events]
+    events = ami.action("CoreShowChannels").events
+    numbers = {event.get("Channel", ""): event.get("CallerIDNum", "") for event in events}
     counts = []
     for count in media_from(ami.command("pjsip show channelstats")):
         # the table cuts long names
-        full = next((name for name in channels if name.removeprefix("PJSIP/").startswith(count.channel)), "")
+        full = next((name for name in numbers if name.removeprefix("PJSIP/").startswith(count.channel)), "")
         ends = [_getvar(ami, full, f"CHANNEL(rtp,{end})") if full else "" for end in ("src", "dest")]
         name = full.removeprefix("PJSIP/") or count.channel
-        numbers = (count.received, count.received_lost, count.sent, count.sent_lost)
-        counts.append(MediaCount(name, count.codec, *numbers, *ends))
+        counts.append(replace(count, channel=name, local=ends[0], remote=ends[1], number=numbers.get(full, "")))
     return tuple(counts)
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pydantic import SecretStr
@@ -42,8 +43,10 @@ from bwlib.pbx.freepbx_fields import (
     trunk_from,
 )
 from bwlib.pbx.freepbx_restore import file_of, had_inbound_route, to_put_back
+from bwlib.pbx.freepbx_state import read_log_since, read_media, read_state
 from bwlib.pbx.freepbx_writer import Wanted, Writer
 from bwlib.pbx.pages import PbxPages
+from bwlib.pbx.state import MediaCount, PbxState
 
 _LISTED: tuple[Thing, ...] = ("trunk", "route", "did")
 # What the lists show to the record: no phone's owner, no secret.
@@ -269,6 +272,22 @@ class FreepbxPbx:
 
         with self._driver as driver:
             return findings(driver, trunk, route, extension)
+
+    # ---------------------------------------------------------------- evidence, read only
+
+    def state(self, trunk: str, extension: str, dialled: str, context: str = "") -> PbxState:
+        """As `AsteriskPbx.state`; with the pages alone little of it is known."""
+        checks.check_name("trunk", trunk)
+        checks.check_name("extension", extension)
+        return read_state(self._driver, self.registrations, trunk, extension, dialled, context)
+
+    def media(self) -> tuple[MediaCount, ...]:
+        """RTP of each channel, to be asked in the middle of a call; () with the pages alone."""
+        return read_media(self._driver)
+
+    def log_since(self, when: datetime) -> tuple[str, ...]:
+        """What Asterisk's log says since then (with a time zone), secrets masked; () when it cannot be read."""
+        return read_log_since(self._driver, when)
 
     # ---------------------------------------------------------------- how
 

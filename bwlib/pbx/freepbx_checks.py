@@ -76,6 +76,7 @@ def _reload_due(seen: Seen) -> Finding | None:
         "A change waits for Apply Config: what the pages show is not what Asterisk does",
         ("the GUI asks for Apply Config",),
         "press Apply Config, the red button on top of every page",
+        "reload-pending",
     )
 
 
@@ -162,6 +163,7 @@ def _registration(page: Fields) -> Finding | None:
         "Registration is left on: the trunk registers at the realm",
         (f"Registration: {page.get('registration', 'send')}",),
         "the trunk's page > pjsip Settings > General: Registration None, Submit, Apply Config",
+        "registration-on",
     )
 
 

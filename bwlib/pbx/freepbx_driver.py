@@ -77,3 +77,6 @@ class Driver(Protocol):
 
     def registrations(self) -> list[Registration] | None:
         """The running Asterisk's outbound registrations, None where the driver cannot see it."""
+
+    def shell(self, attempted: str, script: str) -> str | None:
+        """What a shell script that only reads prints there, as the user asterisk; None where there is no shell."""

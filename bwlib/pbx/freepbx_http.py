@@ -156,6 +156,10 @@ class HttpDriver:
         """The pages do not show the running Asterisk."""
         return None
 
+    def shell(self, attempted: str, script: str) -> None:
+        """The pages have none."""
+        return
+
     # ---------------------------------------------------------------- pages
 
     def _form(self, thing: Thing, key: str | None) -> Form:

@@ -120,6 +120,13 @@ class ShellDriver:
         found = [re.match(r"\s+([^<\s/][^\s/]*)/(sips?:\S+)", line) for line in done.stdout.splitlines()]
         return [Registration.read(one[1], one[2], " ".join(one.string.split())) for one in found if one]
 
+    def shell(self, attempted: str, script: str) -> str | None:
+        """By standard input to sh. Raises PbxRefused when its last command fails."""
+        done = self._run(attempted, ["sh"], script)
+        if done.returncode != 0:
+            raise PbxRefused(attempted, _end_of(done.stderr or done.stdout), "look whether Asterisk runs there")
+        return done.stdout
+
     # ---------------------------------------------------------------- how
 
     def _call(self, what: str, *arguments: object, writes: bool = False, secrets: Sequence[str] = ()) -> Any:

@@ -77,8 +77,8 @@ class PbxState:
 class MediaCount:
     """RTP of one channel of a call that is up: packets since its beginning, as the PBX counts them.
 
-    codec as Asterisk says it, cut to six characters. local, remote: "host:port" from and to which it sends, "" when
-    it does not say.
+    codec as Asterisk says it, cut to six characters. local, remote: "host:port" from and to which it sends, number: of
+    whoever is at that leg's far end; each "" when the PBX does not say it.
     """
 
     channel: str
@@ -89,3 +89,4 @@ class MediaCount:
     sent_lost: int
     local: str = ""
     remote: str = ""
+    number: str = ""

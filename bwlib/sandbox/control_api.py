@@ -56,6 +56,7 @@ class Control:
     readback: ReadbackKeeper | None = None
     pbx: Child | None = None
     started_at: float = field(default_factory=time.time)
+    turned: int = 0  # how often a switch was turned: whoever must rely on them sees that one was, and turned back
 
 
 def control_routes(control: Control) -> list[Route]:
@@ -133,6 +134,7 @@ async def _status(request: Request, control: Control) -> Response:
             "edge_running": control.edge.running,
             "calls_up": control.switchboard.up(),
             "readback": control.readback.state if control.readback else "down",
+            "switches_turned": control.turned,
             "pbx_alive": control.pbx is not None and control.pbx.alive(),
         }
     )
@@ -145,6 +147,7 @@ async def _down(request: Request, control: Control) -> Response:
 
 async def _reset(request: Request, control: Control) -> Response:
     view = view_of(request, control)
+    control.turned += 1
     if view is None:
         await reset(control)
     else:
@@ -156,6 +159,7 @@ async def _reset(request: Request, control: Control) -> Response:
 
 async def reset(control: Control) -> None:
     """End every call, forget every object, log, switch and fault."""
+    control.turned += 1
     control.faults.switch_off()
     await control.switchboard.close()
     control.edge.trace.clear()
@@ -234,6 +238,7 @@ async def _set_switch(request: Request, control: Control) -> Response:
     if wrong is not None:
         return _error(400, wrong)
     view = view_of(request, control)
+    control.turned += 1
     if view is None:
         control.state.set_switch(name, value)
     else:

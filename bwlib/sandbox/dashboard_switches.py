@@ -94,6 +94,7 @@ def _show(
 
 def _turn(visit: Visit, name: str, value: str) -> None:
     """The first account's page turns it for everyone, another account's for itself."""
+    visit.control.turned += 1
     if visit.state.identity.account_id == visit.control.state.identity.account_id:
         visit.state.set_switch(name, value)
     else:

@@ -100,9 +100,8 @@ class Running:
         except OSError as error:
             raise SystemExit(f"the SIP edge's port cannot be used: {error.strerror}") from error
         await self._start_dns()
-        await self.broken.start(ports_of_last_time(self.directory))
         self.serving = asyncio.create_task(self.server.serve(sockets=[self.listener]))
-        await self.readback.wait_until_up()
+        await asyncio.gather(self.broken.start(ports_of_last_time(self.directory)), self.readback.wait_until_up())
         self._describe()
         self.keeping = asyncio.create_task(self.readback.keep(self._describe))
         self.activity.touch()  # idle minutes count from here, however slow the start was

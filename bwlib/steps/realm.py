@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from bwlib.bandwidth.client import Client
 from bwlib.errors import NotAsExpected, Refused, StillPending
@@ -32,8 +32,13 @@ def find_realm(client: Client, name: str) -> Realm | None:
     separator, so both are read. "auth." must follow: acme-1a.3efeaa.auth... is the realm acme-1a, not acme.
     Names compare without case.
     """
+    return realm_of(name, client.list_realms())
+
+
+def realm_of(name: str, realms: Iterable[Realm]) -> Realm | None:
+    """The one of this short name; see `find_realm`."""
     fqdn = re.compile(rf"^{re.escape(name)}[.-][0-9a-f]+\.auth\.", re.IGNORECASE)
-    return next((realm for realm in client.list_realms() if fqdn.match(realm.fqdn)), None)
+    return next((realm for realm in realms if fqdn.match(realm.fqdn)), None)
 
 
 def plan_realm(client: Client, name: str, description: str) -> Outcome[Realm]:

@@ -92,6 +92,11 @@ def wrong_path(stage: Stage) -> dict[str, Any]:
     return {"call_initiated_url": f"{stage.sandbox.readback.url}/{word}"}
 
 
+def misbehaving(kind: str) -> Callable[[Stage], dict[str, Any]]:
+    """The URL of a server that misbehaves so (`bwlib.sandbox.broken_callback`); it is http, so credentials go."""
+    return lambda stage: {"call_initiated_url": stage.sandbox.broken_url(kind), "callback_user": None}
+
+
 def put_in_wrong_app_type(stage: Stage) -> None:
     """The voice application is put aside, one for messaging has its name; so the credential leads nowhere."""
     voice = application(stage)

@@ -263,9 +263,38 @@ BREAKS: tuple[Break, ...] = (
         "api",
         lab=False,
     ),
+    _account(
+        "clock-skew",
+        "The clocks differ by an hour, so that every token is stale at once.",
+        at_bandwidth.switch("clock-skew", "clock_ahead_s", "3600"),
+        "inward",
+        "api",
+        lab=False,
+    ),
     _application("callback-dead", "Nobody listens at the callback URL.", at_bandwidth.dead_url, "outward"),
     _application(
         "callback-path", "The callback URL's path is not the application's.", at_bandwidth.wrong_path, "outward"
+    ),
+    _application("callback-slow", "The callback URL answers after 20 s.", at_bandwidth.misbehaving("slow"), "outward"),
+    _application("callback-500", "The callback URL answers 500.", at_bandwidth.misbehaving("500"), "outward"),
+    _application(
+        "callback-bad-bxml",
+        "The callback URL answers BXML that is not well-formed.",
+        at_bandwidth.misbehaving("bad-bxml"),
+        "outward",
+    ),
+    _application("callback-html", "The callback URL answers a web page.", at_bandwidth.misbehaving("html"), "outward"),
+    _application(
+        "callback-no-challenge",
+        "The callback URL answers 401 without WWW-Authenticate, so it is never told the password.",
+        at_bandwidth.misbehaving("401"),
+        "outward",
+    ),
+    _application(
+        "callback-certificate",
+        "The callback URL's certificate is of an authority that nobody trusts.",
+        at_bandwidth.misbehaving("certificate"),
+        "outward",
     ),
     _application("callback-get", "Callbacks are sent by GET.", at_bandwidth.by_get, "field", lab=False),
     _application(

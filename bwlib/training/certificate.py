@@ -6,7 +6,8 @@ could forge one; it says so itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,13 +16,17 @@ from typing import Any
 from bwlib.errors import RecordError
 from bwlib.record.closing import close_without_report
 from bwlib.record.journal import read_lines, utc_now
+from bwlib.record.manifest import JOURNAL
 from bwlib.record.run_record import RunRecord
+from bwlib.record.unpack import BadArchive, unpacked
 from bwlib.record.verdict import plain
 from bwlib.record.verify import verify
 from bwlib.training.breaking import BY_NAME
+from bwlib.training.labs import LabText
 from bwlib.training.seat import Notes, Seat
 
 PASSED = "lab_passed"
+_LARGEST_JOURNAL = 16 * 1024**2  # bytes; a certificate's is a few thousand
 NOT_PROOF = "Made and signed on the trainee's own machine: its owner could forge one."
 
 
@@ -44,6 +49,9 @@ def write_certificate(record: RunRecord, seat: Seat, notes: Notes, heard: Sequen
         "hints": notes.hints,
         "saw_solution": notes.saw_solution,
         "attempts": notes.attempts,
+        "begun": notes.begun,
+        "breaks": list(notes.lab.breaks),
+        "call": notes.lab.call,
         "was_broken": [BY_NAME[name].said for name in notes.lab.breaks],
         "heard": list(heard),
         "note": NOT_PROOF,
@@ -58,11 +66,12 @@ def in_words(facts: dict[str, Any]) -> str:
     """A certificate for people."""
     broken = "\n".join(f"  - {said}" for said in facts["was_broken"])
     heard = "\n".join(f"  - {call['direction']}: {call['by_phone']} {call['by_bandwidth']}" for call in facts["heard"])
-    solution = ", and the solution" if facts["saw_solution"] else ""
+    solution = " and the solution" if facts["saw_solution"] else ""
+    begun = f" (begun {facts['begun']} times)" if facts["begun"] > 1 else ""
     return f"""\
 {facts["trainee"]} passed the lab "{facts["title"]}" ({facts["lab"]}, {facts["level"]})
 passed      {facts["passed"]}
-took        {facts["minutes"]} minutes, {facts["attempts"]} attempts, {facts["hints"]} hints{solution}
+took        {facts["minutes"]} minutes; attempts: {facts["attempts"]}; hints: {facts["hints"]}{solution}{begun}
 seed        {facts["seed"]}
 what was broken
 {broken}
@@ -77,7 +86,11 @@ heard calls (correlation by the phone, by Bandwidth's side)
 
 @dataclass(frozen=True)
 class Certificate:
-    """One as it was found. What it says is its maker's word; `sentence` and `holds` are what verify says of it."""
+    """One as it was found. What it says is its maker's word; `sentence` and `holds` are what verify says of it.
+
+    begun: how often the lab was begun. known_lab: whether the lab of that name here breaks and asks for the same; None
+    when there is none of that name.
+    """
 
     folder: str
     trainee: str
@@ -87,7 +100,9 @@ class Certificate:
     hints: int
     saw_solution: bool
     attempts: int
+    begun: int
     seed: str
+    known_lab: bool | None
     signer: str
     holds: bool
     sentence: str
@@ -96,22 +111,28 @@ class Certificate:
         return asdict(self)
 
 
-def certificates_in(folder: Path) -> list[Certificate]:
-    """All below `folder`, by trainee, lab and time. Other records are passed over."""
-    found = [_read(path.parent) for path in sorted(folder.rglob("journal.jsonl"))]
+def certificates_in(folder: Path, labs: Iterable[LabText] = ()) -> list[Certificate]:
+    """All below `folder`, folders and zips of them, by trainee, lab and time. Whatever else is there is passed over.
+
+    labs: those that are known here.
+    """
+    known = {lab.id: ([*lab.breaks], lab.call) for lab in labs}
+    places = [path.parent for path in sorted(folder.rglob(JOURNAL))] + sorted(folder.rglob("*.zip"))
+    found = [_read(place, known) for place in places]
     return sorted((each for each in found if each), key=lambda each: (each.trainee, each.lab, each.passed))
 
 
-def _read(folder: Path) -> Certificate | None:
+def _read(place: Path, known: Mapping[str, tuple[list[str], str]]) -> Certificate | None:
+    """place: a folder or a zip, from anybody."""
     try:
-        line = next((line for line in read_lines(folder / "journal.jsonl") if line["kind"] == PASSED), None)
-    except RecordError:
+        line = _passed_line(place)
+    except (RecordError, BadArchive, OSError):
         line = None
     if line is None:
         return None
-    verdict = verify(folder)
+    verdict = verify(place)
     return Certificate(
-        folder=plain(folder),
+        folder=plain(place),
         trainee=plain(line.get("trainee", "")),
         lab=plain(line.get("lab", "")),
         passed=plain(line.get("passed", "")),
@@ -119,11 +140,28 @@ def _read(folder: Path) -> Certificate | None:
         hints=int(_number(line.get("hints"))),
         saw_solution=line.get("saw_solution") is True,
         attempts=int(_number(line.get("attempts"))),
+        begun=int(_number(line.get("begun"))),
         seed=plain(line.get("seed", "")),
+        known_lab=_is_known(line, known),
         signer=verdict.signer.principal or verdict.signer.fingerprint if verdict.signer else "",
         holds=verdict.exit_code == 0,
         sentence=verdict.sentence,
     )
+
+
+def _passed_line(place: Path) -> dict[str, Any] | None:
+    if place.suffix == ".zip":
+        with unpacked(place) as record:
+            return _passed_line(record.folder)
+    journal = (place / JOURNAL).lstat()
+    if not stat.S_ISREG(journal.st_mode) or journal.st_size > _LARGEST_JOURNAL:
+        return None
+    return next((line for line in read_lines(place / JOURNAL) if line["kind"] == PASSED), None)
+
+
+def _is_known(line: Mapping[str, Any], known: Mapping[str, tuple[list[str], str]]) -> bool | None:
+    here = known.get(str(line.get("lab")))
+    return None if here is None else (line.get("breaks"), line.get("call")) == here
 
 
 def _number(value: object) -> float:

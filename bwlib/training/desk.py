@@ -16,14 +16,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from bwlib.errors import BwlibError, SettingsError
 from bwlib.guide import Run
+from bwlib.pbx.ami import Ami
+from bwlib.pbx.asterisk import RELOADED
+from bwlib.pbx.asterisk_text import mask_secrets
 from bwlib.record.signers import CONFIG_VARIABLE, config_folder
+from bwlib.sandbox import control
 from bwlib.sandbox.home import HOME_VARIABLE, write_private
 from bwlib.starting import SITE_FILE
 from bwlib.training.labs import HINTS, labs_folder
+from bwlib.training.pbx_breaks import OUR_DIALPLAN, OURS
 from bwlib.training.seat import TRAIN, Seat, own_trainee, trainee_folder
-from bwlib.widgets import show
+from bwlib.widgets import card, show
 
 PREPARE_TIMEOUT_S = 180.0  # unpacking an Asterisk included
 CHECK_TIMEOUT_S = 180.0
@@ -51,6 +58,7 @@ class Lab:
         from bwlib.run import open_run
 
         run = open_run(self.seat.site_file, notebook=self.seat.lab, mode="apply", test_answer_timeout_s=8)
+        run.names_causes = False  # that is the trainee's to find
         calls = {"outward": run.call_from_extension, "inward": run.call_to_extension}
         for way, place in calls.items():
             if self.about["call"] in (way, "both"):
@@ -61,24 +69,45 @@ class Lab:
 
     def tools(self) -> None:
         """Where to look, and the command lines with this lab's sandbox in them."""
-        from bwlib.sandbox import control
-
         sandbox = control.start(self.seat.home)
-        pbx = sandbox.get_note("pbx")
+        config = Path(sandbox.get_note("pbx")["config_dir"])
         show.show_facts(
             "What you have",
             {
                 "site file": str(self.seat.site_file),
-                "PBX's files": pbx["config_dir"],
-                "PBX's log": str(Path(pbx["config_dir"]).parent / "log" / "messages"),
+                "trunk and extension": f"{config / OURS} (yours to edit, whatever its first line says)",
+                "dialplan": f"{config / OUR_DIALPLAN} (the same)",
+                "then": "lab.reload(): the PBX reads its files; in a terminal bw-runbook sandbox reload",
+                "PBX's log": str(config.parent / "log" / "messages"),
+                "ask the PBX": 'lab.asterisk("pjsip show registrations"), and every other show command',
+                "every message with its SDP": "dashboard, Calls, the call's ladder, Every message in full",
                 "dashboard": f"{sandbox.dashboard_url} (user {sandbox.dashboard_user}, password in "
                 f"{sandbox.directory / 'dashboard.json'})",
                 "in a terminal, first": " ".join(["export", *map(_assigned, variables_of(self.seat).items())]),
-                "read changed files": "bw-runbook sandbox reload",
                 "name the cause": f"bw-runbook diagnose {shlex.quote(str(self.seat.site_file))}",
                 "what the network does": "bw-runbook sandbox faults (--clear: as if its administrator mended it)",
             },
         )
+
+    def reload(self) -> None:
+        """Have the lab's PBX read its files again, as `core reload` would; what it thinks of them is in its log."""
+        with self._ami() as ami:
+            for module in RELOADED:
+                ami.command(f"module reload {module}")
+            ami.command("dialplan reload")
+        show.show_text("Reloaded", ["the PBX has read its files"])
+
+    def asterisk(self, command: str) -> None:
+        """What the PBX answers to one of its show commands, such as "pjsip show contacts". Changes nothing."""
+        words = command.split()
+        if "show" not in words[:3]:
+            raise SettingsError(f"ask the PBX: {command}", "that is no show command", "change things in its files")
+        with self._ami() as ami:
+            show.show_sheet(command, mask_secrets("\n".join(ami.command(" ".join(words)))))
+
+    def _ami(self) -> Ami:
+        note = control.start(self.seat.home).get_note("pbx")
+        return Ami(note["ami_host"], note["ami_port"], note["ami_user"], SecretStr(note["ami_secret"]))
 
     def hint(self) -> None:
         """The next of three hints; each one taken stands in the certificate."""
@@ -103,11 +132,12 @@ class Lab:
         verdict = ask_judge("check", self.seat)
         if not verdict["passed"]:
             tried = f"attempt {verdict['attempts']}"
-            show.show_text("NOT PASSED YET", [*verdict["reasons"], f"{tried}; mend it, then run this cell again"])
+            _show_verdict(False, [*verdict["reasons"], f"{tried}; mend it, then run this cell again"])
             return False
         folder = verdict["certificate"]
         told = (Path(folder) / "certificate.txt").read_text(encoding="utf-8").splitlines()
-        show.show_text("PASSED", [*told, f"the certificate: {folder}", f"checked by: bw-runbook verify {folder}"])
+        check = f"checked by: bw-runbook verify {folder}"
+        _show_verdict(True, [*told, f"the certificate: {folder}", check, "how it was meant: lab.solution()"])
         return True
 
     def solution(self, show: bool = True) -> None:
@@ -126,6 +156,9 @@ def open_lab(lab: str, *, trainee: str | None = None, seed: str | int | None = N
     Raises: SettingsError for a name that is none, BwlibError when the sandbox or its PBX cannot be had.
     """
     folder = trainee_folder(trainee or own_trainee())
+    begun_before = Seat(folder, lab).is_open
+    doing = "opening the lab as it was left" if begun_before else "preparing the lab: a sandbox, a PBX, the whole guide"
+    show.show_progress(doing)
     opened = begin_lab(Seat(folder, lab), seed=seed, labs=labs)
     seat = opened.seat
     os.environ |= variables_of(seat)
@@ -134,7 +167,18 @@ def open_lab(lab: str, *, trainee: str | None = None, seed: str | int | None = N
         f"{about['title']} ({about['level']})",
         [about["story"], f"begun {about['started'][:16]} UTC by {seat.trainee}; what must be heard: {about['call']}"],
     )
+    if begun_before and seed is not None and str(seed) != about["seed"]:
+        anew = f"bw-runbook train start {seat.trainee} --lab {seat.lab} --seed {seed} --again begins it anew"
+        show.show_text("Another seed", [f"this lab was begun with the seed {about['seed']}, which stays; {anew}"])
     return opened
+
+
+def _show_verdict(passed: bool, lines: Sequence[str]) -> None:
+    """The judge's word, for all to see."""
+    sign, colour = card.STATUS["passed" if passed else "failed"]
+    word = "PASSED" if passed else "NOT PASSED YET"
+    html = card.frame(card.chip(sign, word, colour) + "".join(map(card.line, lines)), colour)
+    show.show_html(html, "\n".join([word, *(f"  {line}" for line in lines)]))
 
 
 def variables_of(seat: Seat) -> dict[str, str]:
@@ -152,7 +196,6 @@ def begin_lab(seat: Seat, *, seed: str | int | None = None, labs: str | Path | N
     said = class_of(seat.folder)
     folder = Path(labs or said.get("labs") or labs_folder()).absolute()
     wanted = str(said.get("seed", "0") if seed is None else seed)
-    show.show_progress("preparing the lab: a sandbox, a PBX, the guide from its first step")
     more = ["--labs", str(folder), "--seed", wanted, *(["--again"] if again else [])]
     return Lab(seat, ask_judge("open", seat, *more, timeout_s=PREPARE_TIMEOUT_S))
 
@@ -173,7 +216,7 @@ def keep_class(folder: Path, seed: str, labs: Path) -> None:
 
 def ask_judge(verb: str, seat: Seat, *more: str, timeout_s: float = CHECK_TIMEOUT_S) -> dict[str, Any]:
     """One question to the judge's process. Raises BwlibError with what it raised, or when it said nothing."""
-    argv = [sys.executable, "-m", "bwlib.training.judge", verb, str(seat.folder), seat.lab, *more]
+    argv = [sys.executable, "-P", "-m", "bwlib.training.judge", verb, str(seat.folder), seat.lab, *more]
     try:
         done = subprocess.run(  # noqa: S603 - our own module
             argv, env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s

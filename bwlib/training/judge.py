@@ -20,11 +20,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bwlib.errors import BwlibError
+from bwlib.errors import BwlibError, NotAsExpected
+from bwlib.record.redact import Redactor
+from bwlib.record.run_record import RunRecord, start_run
+from bwlib.run import learn_secrets, run_on
 from bwlib.sandbox.control import Sandbox
+from bwlib.training.certificate import write_certificate
 from bwlib.training.labs import HINTS, find_lab
 from bwlib.training.opening import judges_settings, open_seat, running_sandbox
-from bwlib.training.seat import Notes, Seat, one_judge_at_a_time, read_notes, write_notes
+from bwlib.training.seat import Notes, Seat, one_judge_at_a_time, read_notes, site_digest, write_notes
 
 HEARD_FROM, HEARD_TO = "the call from the extension", "the programmatic call to the extension"
 _WORDS = {"outward": HEARD_FROM, "inward": HEARD_TO}
@@ -40,23 +44,22 @@ def about(notes: Notes) -> dict[str, Any]:
     lab = notes.lab
     return {
         **{name: getattr(lab, name) for name in ("id", "title", "level", "story", "call")},
-        **{name: getattr(notes, name) for name in ("started", "hints", "attempts", "certificate")},
+        **{name: getattr(notes, name) for name in ("started", "seed", "hints", "attempts", "certificate")},
     }
 
 
 def hint(seat: Seat, number: int = 0) -> dict[str, Any]:
-    """That hint, or the next one (0), counted while the lab is not passed; the last again when there is no other."""
+    """That hint, or the next one (0), counted; the last again when there is no other."""
     notes = read_notes(seat)
-    given = min(number or notes.hints + 1, HINTS)
-    if not notes.certificate:
-        write_notes(seat, notes.but(hints=max(notes.hints, given)))
+    given = min(max(number, 1) if number else notes.hints + 1, HINTS)
+    write_notes(seat, notes.but(hints=max(notes.hints, given)))  # after it is passed too: it may be begun again
     return {"number": given, "of": HINTS, "hint": notes.lab.hints[given - 1]}
 
 
 def solution(seat: Seat) -> dict[str, Any]:
     """The written solution. Looking before the lab is passed stands in the certificate."""
     notes = read_notes(seat)
-    write_notes(seat, notes.but(saw_solution=notes.saw_solution or not notes.certificate))
+    write_notes(seat, notes.but(saw_solution=True))
     return {"solution": notes.lab.solution}
 
 
@@ -65,38 +68,47 @@ def check(seat: Seat) -> dict[str, Any]:
     notes = read_notes(seat)
     if notes.certificate:
         return {"passed": True, "reasons": [], "certificate": notes.certificate, "before": True}
+    if site_digest(seat) != notes.site:
+        again = f"bw-runbook train start {seat.trainee} --lab {seat.lab} --again"
+        raise NotAsExpected("judge by the judge's own copy of the site file", "somebody has changed it", again)
     sandbox = running_sandbox(seat, notes)
     notes = read_notes(seat).but(attempts=notes.attempts + 1)
     write_notes(seat, notes)
-    reasons = _turned(sandbox, notes)
-    certificate = "" if reasons else _judge_by_ear(seat, notes, reasons)
+    reasons = _put_switches_back(sandbox, notes)
+    certificate = _judge_by_ear(seat, notes, sandbox, reasons)
     if certificate:
         write_notes(seat, notes.but(certificate=certificate))
+        reasons = []
     return {"passed": bool(certificate), "reasons": reasons, "certificate": certificate, "attempts": notes.attempts}
 
 
-def _turned(sandbox: Sandbox, notes: Notes) -> list[str]:
-    """A switch of the sandbox can make a call pass that Bandwidth would refuse: they must be as they were."""
+def _put_switches_back(sandbox: Sandbox, notes: Notes) -> list[str]:
+    """A switch of the sandbox can make a call pass that Bandwidth would refuse: they are as when the lab began."""
     now = sandbox.switches()
-    return [
-        f"the sandbox's switch {name} is {now.get(name)!r} and was {was!r}: put it back, Bandwidth has no such switch"
-        for name, was in notes.switches.items()
-        if now.get(name) != was
-    ]
+    turned = [(name, was) for name, was in notes.switches.items() if now.get(name) != was]
+    for name, was in turned:
+        sandbox.set_switch(name, was)
+    return [f"the sandbox's switch {name} was put back to {was}: Bandwidth has no such switch" for name, was in turned]
 
 
-def _judge_by_ear(seat: Seat, notes: Notes, reasons: list[str]) -> str:
+def _turned(sandbox: Sandbox) -> tuple[int, int]:
+    """Changes when a switch is turned, though it be turned back, and when the sandbox is another one."""
+    status = sandbox.status()
+    return int(status["pid"]), int(status["switches_turned"])
+
+
+def _judge_by_ear(seat: Seat, notes: Notes, sandbox: Sandbox, reasons: list[str]) -> str:
     """Place the calls into a new record; it becomes the certificate, or goes. Returns its folder, or ""."""
-    from bwlib.record.redact import Redactor
-    from bwlib.record.run_record import start_run
-    from bwlib.training.certificate import write_certificate
-
     record = start_run(
         seat.certificates, Redactor(), site=notes.lab.id, target="sandbox", operator=seat.trainee, lab=notes.lab.id
     )
     try:
-        heard = _heard(seat, notes, record, reasons)
-        return "" if reasons else str(write_certificate(record, seat, notes, heard))
+        before = _turned(sandbox)
+        heard, missed = _heard(seat, notes, record)
+        if _turned(sandbox) != before:
+            missed.append("a switch of the sandbox was turned, or it was started anew, while the judge's call went on")
+        reasons += missed
+        return "" if missed else str(write_certificate(record, seat, notes, heard))
     finally:
         if not record.is_sealed:
             shutil.rmtree(record.folder, ignore_errors=True)
@@ -104,28 +116,27 @@ def _judge_by_ear(seat: Seat, notes: Notes, reasons: list[str]) -> str:
                 left.unlink()
 
 
-def _heard(seat: Seat, notes: Notes, record: Any, reasons: list[str]) -> list[dict[str, Any]]:
-    """The calls that were heard; what was not goes to `reasons`, without the cause: that is the trainee's to find."""
-    from bwlib.run import learn_secrets, run_on
-
+def _heard(seat: Seat, notes: Notes, record: RunRecord) -> tuple[list[dict[str, Any]], list[str]]:
+    """The calls that were heard; and what was not, without the cause: that is the trainee's to find."""
     settings = judges_settings(seat)
     run = run_on(settings, record, notebook="judge", mode="apply")
     learn_secrets(settings, record)
+    run.names_causes = False
     place = {"outward": run.call_from_extension, "inward": run.call_to_extension}
-    found = []
+    found, missed = [], []
     for way in notes.lab.ways:
         try:
             proof = place[way]()
         except BwlibError:
             proof = None
         if proof is None or proof.heard_by_bandwidth is None:
-            reasons.append(f"{_WORDS[way]} was not heard")
+            missed.append(f"{_WORDS[way]} was not heard")
             continue
         by_phone, by_bandwidth = proof.heard_by_phone.correlation, proof.heard_by_bandwidth.correlation
         found.append({"direction": way, "by_phone": by_phone, "by_bandwidth": by_bandwidth, "digits": proof.digits})
     if run.on.pbx().registrations():
-        reasons.append("the PBX registers somewhere: the guide's trunk does not")
-    return found
+        missed.append("the PBX registers somewhere: the guide's trunk does not")
+    return found, missed
 
 
 # ------------------------------------------------------------------ as a process

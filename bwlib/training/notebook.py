@@ -18,6 +18,9 @@ _NOTE = """\
 ## Operation note
 
 *Yours to write: what you saw, what you thought, what you changed. It stays with the notebook.*"""
+_PARAMETERS = """\
+trainee = None  # None: as `train open` was called, else your user name
+seed = None  # None: as your trainer said"""
 _BINDING = """\
 ## Binding
 
@@ -27,7 +30,7 @@ _GOOD_BINDING = """\
 A good answer is the lab's title and story. Otherwise it says what this machine lacks (`bw-runbook doctor`)."""
 _GOOD_CALL = """\
 A good answer, at first, is a failure like the customer's, with the picture of the call up to where it stops. Run this \
-cell as often as you like: nobody counts."""
+cell as often as you like: only the judge's attempts are counted."""
 _TOOLS = """\
 ### Look
 
@@ -35,8 +38,8 @@ Where everything is: the PBX's files and log, the dashboard, the command lines."
 _GOOD_TOOLS = """\
 A good answer is a list of places. In a cell of your own: `run = lab.run()`, then `run.diagnose()` names the cause, \
 `run.check_pbx()` compares trunk, route and extension field by field. Mend by hand, in the PBX's files (then \
-`bw-runbook sandbox reload` in a terminal) or on the dashboard. The guide's own Apply would mend most of it too, and \
-teach nothing."""
+`lab.reload()` in a cell of your own) or on the dashboard. The guide's own Apply would mend most of it too, and teach \
+nothing."""
 _HINTS = """\
 ### Hints
 
@@ -45,17 +48,18 @@ _GOOD_HINTS = "A good answer is as many hints as you asked for."
 _VERIFICATION = """\
 ## Verification
 
-The judge is a process of its own, with its own copy of site and lab. It places {call}; only when both sides heard \
-everything is the lab passed, whatever this notebook says."""
+The judge is a process of its own, with its own copy of site and lab. It places {call}; the lab is passed when both \
+sides heard everything and the PBX registers nowhere, whatever this notebook says."""
 _GOOD_CHECK = """\
-A good answer is **PASSED** and the certificate's folder; before that, *NOT PASSED YET* and which call was not heard."""
+A good answer is **PASSED** and the certificate's folder; before that, *NOT PASSED YET* and what is missing: \
+which call was not heard, or that the PBX registers somewhere."""
 _GOOD_SOLUTION = "With `show=True` it is told; before the lab is passed, the certificate says that you looked."
 _NEXT = """\
 ## Next
 
 The certificate is a small signed record: `bw-runbook verify FOLDER` checks it, and your trainer collects it with \
-`bw-runbook train passed`. It was made on your own machine, so it proves that nothing was changed since, not that you \
-were alone."""
+`bw-runbook train passed FOLDER`. It was made on your own machine, so it proves that nothing was changed since, not \
+that you were alone."""
 
 
 def notebook_text(lab: LabText) -> str:
@@ -65,7 +69,7 @@ def notebook_text(lab: LabText) -> str:
         _markdown(f"# Lab {number} · {lab.title}\n\n**Afterwards** {_WAYS[lab.call]} is heard again ({lab.level})."),
         _markdown(_NOTE),
         _markdown("## Parameters"),
-        _code("trainee = None  # None: your user name on this system\nseed = None  # None: as your trainer said", True),
+        _code(_PARAMETERS, True),
         _markdown(_BINDING),
         _code(f'from bwlib import open_lab\n\nlab = open_lab("{lab.id}", trainee=trainee, seed=seed)'),
         _markdown(_GOOD_BINDING),

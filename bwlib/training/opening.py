@@ -10,7 +10,9 @@ import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from bwlib.errors import NotAsExpected
 from bwlib.run import open_run
 from bwlib.sandbox import control
 from bwlib.sandbox.control import Sandbox
@@ -18,7 +20,7 @@ from bwlib.settings import Settings, load_settings
 from bwlib.starting import start_site
 from bwlib.training.breaking import BY_NAME
 from bwlib.training.labs import LabText
-from bwlib.training.seat import Notes, Seat, read_notes, seats_of, write_notes
+from bwlib.training.seat import Notes, Seat, read_notes, seats_of, site_digest, write_notes
 from bwlib.training.stage import Stage, open_stage
 
 # The judge's own, whatever a site file says: what counts as heard, and how long a call may take.
@@ -32,12 +34,13 @@ def open_seat(seat: Seat, lab: LabText, seed: str, *, again: bool = False) -> No
         notes = read_notes(seat)
         running_sandbox(seat, notes)
         return read_notes(seat)
+    earlier = _earlier(seat)
     _clear(seat)
     _walk(seat, random.Random(f"site {seed} {seat.trainee} {lab.id}"))  # noqa: S311 - repeatable on purpose
     _keep_own_copy(seat)
     sandbox = control.start(seat.home)
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    notes = Notes(lab, seed, started, {}, sandbox.pid)
+    notes = Notes(seat.trainee, lab, seed, started, {}, sandbox.pid, site=site_digest(seat), **earlier)
     stage = stage_of(seat, notes, sandbox)
     for name in lab.breaks:
         BY_NAME[name].put_in(stage)
@@ -45,6 +48,16 @@ def open_seat(seat: Seat, lab: LabText, seed: str, *, again: bool = False) -> No
     notes = notes.but(switches=stage.sandbox.switches())
     write_notes(seat, notes)
     return notes
+
+
+def _earlier(seat: Seat) -> dict[str, Any]:
+    """What goes on when a lab is begun again: who has seen the solution has seen it."""
+    try:
+        notes = read_notes(seat)
+    except NotAsExpected:
+        return {}
+    kept = {name: getattr(notes, name) for name in ("hints", "attempts", "saw_solution")}
+    return {**kept, "begun": notes.begun + 1}
 
 
 def running_sandbox(seat: Seat, notes: Notes) -> Sandbox:

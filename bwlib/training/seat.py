@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -69,9 +70,12 @@ class Seat:
 class Notes:
     """What the judge knows of one lab of one trainee. Times are UTC, ISO 8601.
 
-    switches: the sandbox's, as the lab began. sandbox_pid: of the sandbox that the breaks were put in.
+    trainee: who began it; a folder that was copied from another one's is not theirs. begun: how often it was begun;
+    hints, attempts and saw_solution go on from one beginning to the next. switches: the sandbox's, as the lab began.
+    sandbox_pid: of the sandbox that the breaks were put in. site: sha256 of the judge's own copy of the site file.
     """
 
+    trainee: str
     lab: LabText
     seed: str
     started: str
@@ -81,6 +85,8 @@ class Notes:
     attempts: int = 0
     certificate: str = ""
     saw_solution: bool = False
+    begun: int = 1
+    site: str = ""
 
     def but(self, **changes: Any) -> Notes:
         return replace(self, **changes)
@@ -126,13 +132,21 @@ def read_notes(seat: Seat) -> Notes:
     try:
         packed = (seat.judge / "notes").read_bytes()
         facts = json.loads(zlib.decompress(base64.b85decode(packed)))
-        return Notes(**{**facts, "lab": LabText.from_json(facts["lab"])})
+        notes = Notes(**{**facts, "lab": LabText.from_json(facts["lab"])})
+        if (notes.trainee, notes.lab.id) == (seat.trainee, seat.lab):
+            return notes
+        came_back = f"it was begun by {notes.trainee} as {notes.lab.id}, and copied here"
     except FileNotFoundError:
         came_back = "it was not begun here"
     except (ValueError, TypeError, KeyError, zlib.error):
         came_back = "the judge's notes cannot be read any more"
     again = f"bw-runbook train start {seat.trainee} --lab {seat.lab} --again"
     raise NotAsExpected(f"go on with the lab {seat.lab}", came_back, again)
+
+
+def site_digest(seat: Seat) -> str:
+    """sha256 of the judge's own copy of the site file."""
+    return hashlib.sha256((seat.judge / "site.toml").read_bytes()).hexdigest()
 
 
 def write_notes(seat: Seat, notes: Notes) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
+from bwlib.diagnose.row import SYMPTOMS
 from bwlib.diagnose.verdict import CONFIDENCE, Cause, Verdict
+from bwlib.sip.ladder import FAILED_HERE
 from bwlib.widgets import card, show
 
 _COLOURS = {"proven": card.RED, "likely": card.RED, "possible": "#6b4e00", "found": card.BLUE}
@@ -18,13 +20,19 @@ _TO_MEND = {
 BULLETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "no callbacks": (
         "Callbacks do not come: does the call reach the realm at all?",
-        ("outward.trunk", "outward.hangup", "outward.left", "outward.webhook", "credential", "realm", "trunk.contact",
-         "trunk.registration", "trunk.password", "trunk.username", "trunk.outbound_auth", "log.", "pbx.", "inward.pbx"),
+        (
+            *("account.", "phone.register", "outward.phone", "inward.phone", "inward.create", "call.cause"),
+            *("outward.trunk", "outward.hangup", "outward.left", "outward.webhook", "inward.pbx", "log."),
+            *("pbx.security", "credential", "realm", "trunk.contact", "trunk.registration", "trunk.outbound_auth"),
+            *("trunk.username", "trunk.password", "pbx.pending"),
+        ),
     ),
     "caller id": (
         "Caller id and formatting",
-        ("trunk.from_user", "trunk.from_domain", "trunk.send_pai", "route.caller_id", "outward.caller",
-         "route.matches", "route.dialplan"),
+        (
+            *("trunk.from_user", "trunk.from_domain", "trunk.send_pai", "route.caller_id", "outward.caller"),
+            *("inward.from", "route.matches", "route.dialplan"),
+        ),
     ),
     "urls": (
         "The application's URLs are alive",
@@ -32,31 +40,38 @@ BULLETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "firewall": (
         "The way to the realm is open",
-        ("dns", "direct.", "trunk.outbound_proxy", "trunk.port", "trunk.media", "outward.rtp", "outward.heard",
-         "outward.spoken", "outward.digits", "inward.rtp", "inward.heard", "inward.spoken", "inward.digits",
-         "inward.identified", "extension.contact"),
+        (
+            *("dns", "direct.", "trunk.outbound_proxy", "trunk.port", "trunk.media", "outward.sdp", "pbx.rtp"),
+            *("outward.rtp", "outward.heard", "outward.spoken", "outward.digits", "inward.rtp", "inward.heard"),
+            *("inward.spoken", "inward.digits", "inward.identified", "extension.contact"),
+        ),
     ),
-}  # fmt: skip
+}
+
+
+_WELL, _LOOKED_AT = "a call that went through", "what was looked at"
 
 
 def show_verdict(
     facts: Facts, verdict: Verdict, ladders: Mapping[str, tuple[str, str]], sentence: str, bullet: str = ""
 ) -> None:
     """bullet: one of BULLETS shows what is about it, with the facts; "" shows the causes and the ladders."""
-    causes = [cause for cause in verdict.causes if bullet in ("", cause.bullet)]
     if bullet:
-        _show_bullet(facts, causes, bullet)
+        _show_bullet(facts, verdict, bullet)
         return
     _show_head(verdict, sentence)
-    for cause in causes:
+    for cause in verdict.causes:
         _show_cause(cause)
     for svg, text in ladders.values():
-        show.show_ladder(svg, text)
+        if FAILED_HERE in text or not verdict.causes:
+            show.show_ladder(svg, text)
+        else:  # of a call that went well, beside one that did not
+            show.show_html(card.folded(_WELL, show.figure(svg)), f"{_WELL}:\n{text}")
 
 
 def _show_head(verdict: Verdict, sentence: str) -> None:
     sign, colour = card.STATUS["passed" if verdict.healthy else "failed"]
-    word = "nothing wrong" if verdict.healthy else "found" if verdict.causes else "not known"
+    word = "nothing wrong" if verdict.healthy else "cause found" if verdict.causes else "not known"
     html = card.chip(sign, word, colour) + card.heading("Diagnosis") + card.line(sentence)
     lines = [f"{sign} Diagnosis: {word}", f"  {sentence}"]
     for title, listed in (("unexplained", verdict.unexplained), ("could not look at", verdict.not_looked)):
@@ -65,8 +80,8 @@ def _show_head(verdict: Verdict, sentence: str) -> None:
             lines += [f"  {title}: {said}" for said in listed]
     if verdict.ruled_out:
         html += card.folded(f"ruled out ({len(verdict.ruled_out)})", _list(verdict.ruled_out))
-        lines += ["  ruled out:", *(f"    {said}" for said in verdict.ruled_out)]
-    show.show_html(card.frame(html, colour, status="passed" if verdict.healthy else "failed"), "\n".join(lines))
+        lines += [f"  ruled out ({len(verdict.ruled_out)}):", *(f"    {said}" for said in verdict.ruled_out)]
+    _show(card.frame(html, colour, status="passed" if verdict.healthy else "failed"), lines)
 
 
 def _show_cause(cause: Cause) -> None:
@@ -75,27 +90,50 @@ def _show_cause(cause: Cause) -> None:
     html += card.line(CONFIDENCE[cause.confidence]) + _list(cause.because)
     rows = [("fix", cause.fix)]
     if cause.step:
-        mend = f"or let Apply do it: the card {cause.step.replace('_', ' ')} in notebook {_TO_MEND[cause.step]}"
+        mend = f"Apply on the card {cause.step.replace('_', ' ')}: under Mend it, or in notebook {_TO_MEND[cause.step]}"
         rows.append(("by a click", mend))
     if cause.next_probe:
         rows.append(("to be sure", cause.next_probe))
     html += card.facts(rows, "", plain=True)
-    lines = [f"{cause.confidence}: {cause.cause}", *(f"  because {said}" for said in cause.because)]
-    lines += [f"  {name}: {said}" for name, said in rows]
-    show.show_html(card.frame(html, colour), "\n".join(lines))
+    lines = [f"{cause.confidence}: {cause.cause}", f"  {CONFIDENCE[cause.confidence]}"]
+    lines += [*(f"  because {said}" for said in cause.because), *(f"  {name}: {said}" for name, said in rows)]
+    _show(card.frame(html, colour), lines)
 
 
-def _show_bullet(facts: Facts, causes: Iterable[Cause], bullet: str) -> None:
+def _show_bullet(facts: Facts, verdict: Verdict, bullet: str) -> None:
     title, names = BULLETS[bullet]
-    listed = list(causes)
-    told = [fact for fact in facts.values() if fact.name.startswith(names) and fact.value != UNKNOWN]
-    sign, colour = card.STATUS["failed" if listed else "passed"]
-    words = "; ".join(f"{cause.cause} ({cause.confidence})" for cause in listed) or "no cause was found here"
-    html = card.chip(sign, "found" if listed else "nothing wrong", colour) + card.heading(title) + card.line(words)
-    html += card.facts([(_name(fact), fact.says) for fact in told], "what was looked at", plain=True)
-    lines = [f"{sign} {title}", f"  {words}", *(f"    {_name(fact)}: {fact.says}" for fact in told)]
-    status = "failed" if listed else "passed"
-    show.show_html(card.frame(html, colour, status=status), "\n".join(lines))
+    quoted = {says for cause in verdict.causes if cause.bullet == bullet for says in cause.because}
+    known = [fact for fact in facts.values() if fact.value != UNKNOWN]
+    told = [fact for fact in known if fact.name.startswith(names) or fact.says in quoted]
+    status, word, said = _state(told, verdict, bullet)
+    sign, colour = card.STATUS[status]
+    html = card.chip(sign, word, colour) + card.heading(title) + card.line(said)
+    lines = [f"{sign} {title}: {word}", f"  {said}"]
+    if told:
+        html += card.facts([(_name(fact), fact.says) for fact in told], _LOOKED_AT, plain=True)
+        lines += [f"  {_LOOKED_AT}:", *(f"    {_name(fact)}: {fact.says}" for fact in told)]
+    _show(card.frame(html, colour, status=status), lines)
+
+
+def _state(told: Sequence[Fact], verdict: Verdict, bullet: str) -> tuple[str, str, str]:
+    """(status, its word, a sentence). Nothing is called right that fails, or that nobody could look at."""
+    here = [cause for cause in verdict.causes if cause.bullet == bullet]
+    if here:
+        return "failed", "cause found", "; ".join(f"{cause.cause} ({cause.confidence})" for cause in here)
+    failing = [fact.says for fact in told if fact.value in SYMPTOMS.get(fact.name, ())]
+    elsewhere = [cause.cause for cause in verdict.causes if any(says in cause.because for says in failing)]
+    if elsewhere:
+        return "failed", "explained elsewhere", f"what fails here comes from: {'; '.join(elsewhere)}"
+    if failing:
+        return "failed", "not known", f"the cause of this is not known: {'; '.join(failing)}"
+    if not told:
+        return "skipped", "not looked at", "; ".join(verdict.not_looked) or "there was nothing here to look at"
+    return "passed", "nothing wrong", "no cause was found here"
+
+
+def _show(html: str, lines: Iterable[str]) -> None:
+    """Control characters as escapes in the text: what others wrote at Bandwidth or the PBX colours no terminal."""
+    show.show_html(html, "\n".join(map(show.one_line, lines)))
 
 
 def _name(fact: Fact) -> str:

@@ -48,7 +48,7 @@ def show_banner(target: str, account: str, site: str, mode: str, record: str) ->
     html += f'<div style="margin-top:.25em">{card.quiet("record")} {card.code(record)}</div>'
     _display(
         card.frame(html, colour, "note"),
-        _one_line(f"{word} · {what} · site {site} · account {account} · mode {mode} · record {record}"),
+        one_line(f"{word} · {what} · site {site} · account {account} · mode {mode} · record {record}"),
     )
 
 
@@ -73,7 +73,7 @@ def show_outcome(outcome: Outcome[Any], status: str, elapsed_s: float) -> None:
         lines.append("  differences (field: found -> wanted):")
         lines += [f"    {name}: {found} -> {wanted}" for name, found, wanted in rows]
         html += _differences(rows, new=outcome.action == "created")
-    _display(card.frame(html, colour, status=status), "\n".join(map(_one_line, lines)))
+    _display(card.frame(html, colour, status=status), "\n".join(map(one_line, lines)))
 
 
 def _differences(rows: Sequence[tuple[str, str, str]], new: bool) -> str:
@@ -91,7 +91,7 @@ def show_facts(title: str, facts: Mapping[str, str], note: str = "") -> None:
     """Names and values under a title."""
     lines = [title, *([f"  {note}"] if note else []), *(f"  {name}: {value}" for name, value in facts.items())]
     html = card.heading(title) + (card.line(note) if note else "") + card.facts(facts.items(), "")
-    _display(card.frame(html), "\n".join(map(_one_line, lines)))
+    _display(card.frame(html), "\n".join(map(one_line, lines)))
 
 
 def show_html(html: str, text: str) -> None:
@@ -103,8 +103,8 @@ def show_sheet(title: str, sheet: str) -> None:
     """A text whose columns count, as it is."""
     lines = sheet.splitlines()
     _display(
-        card.frame(card.heading(title) + card.preformatted("\n".join(map(_one_line, lines)))),
-        "\n".join(_one_line(line) for line in [title, *(f"  {line}" for line in lines)]),
+        card.frame(card.heading(title) + card.preformatted("\n".join(map(one_line, lines)))),
+        "\n".join(one_line(line) for line in [title, *(f"  {line}" for line in lines)]),
     )
 
 
@@ -130,7 +130,7 @@ def show_exchanges(exchanges: Sequence[HttpExchange]) -> None:
     summary = f"the exchange behind it ({len(lines)} requests)" if len(lines) > 1 else "the exchange behind it"
     parts = [_exchange_html(one, line) for one, line in zip(exchanges, lines, strict=True)]
     html = card.folded(summary, "".join(parts))
-    _display(html, "\n".join([f"{summary}:", *(_one_line(f"  {line}") for line in lines)]))
+    _display(html, "\n".join([f"{summary}:", *(one_line(f"  {line}") for line in lines)]))
 
 
 def _exchange_line(one: HttpExchange) -> str:
@@ -156,7 +156,7 @@ def show_webhooks(webhooks: Iterable[Webhook]) -> None:
         "\n".join(
             [
                 "webhooks in order (time (UTC), webhook, says -> answered):",
-                *(_one_line(f"  {time}  {event:<12} {says}  -> {answered}") for time, event, says, answered in rows),
+                *(one_line(f"  {time}  {event:<12} {says}  -> {answered}") for time, event, says, answered in rows),
             ]
         ),
     )
@@ -233,7 +233,7 @@ def show_audio(name: str, wav: bytes) -> None:
     with wave.open(io.BytesIO(wav)) as sound:
         label = f"{name} ({sound.getnframes() / sound.getframerate():.1f} s)"
     url = "data:audio/wav;base64," + base64.b64encode(wav).decode("ascii")
-    _display(card.player(label, url), _one_line(f"{label}, an audio file of {len(wav)} bytes"))
+    _display(card.player(label, url), one_line(f"{label}, an audio file of {len(wav)} bytes"))
 
 
 def show_picture(title: str, status: str, reason: str, holds: Sequence[str], image: bytes, place: str) -> None:
@@ -249,7 +249,7 @@ def show_picture(title: str, status: str, reason: str, holds: Sequence[str], ima
         lines += [f"  {name}: {value}" for name, value in facts if value]
         html += card.facts([(name, value) for name, value in facts if value], "")
         html += card.picture(f"Picture: {title}", _data_url(image))
-    _display(card.frame(html, colour, status=status), "\n".join(map(_one_line, lines)))
+    _display(card.frame(html, colour, status=status), "\n".join(map(one_line, lines)))
 
 
 def _data_url(image: bytes) -> str:
@@ -274,7 +274,7 @@ def show_progress(text: str) -> None:
     from IPython import get_ipython
 
     if _places:
-        _places[-1].tell(_one_line(text))
+        _places[-1].tell(one_line(text))
         return
     shell = get_ipython()
     if shell is None:
@@ -283,7 +283,7 @@ def show_progress(text: str) -> None:
     cell = int(getattr(shell, "execution_count", 0))
     if not _progress or _progress[0].cell != cell:
         _progress[:] = [_Progress(cell)]
-    _progress[0].lines.append(_one_line(text))
+    _progress[0].lines.append(one_line(text))
     _write_progress(f"… {_progress[0].lines[-1]}")
 
 
@@ -336,11 +336,11 @@ def object_facts(found: object) -> dict[str, str]:
 
 
 def _text_card(title: str, lines: Sequence[str]) -> tuple[str, str]:
-    text = "\n".join(_one_line(line) for line in [title, *(f"  {line}" for line in lines)])
+    text = "\n".join(one_line(line) for line in [title, *(f"  {line}" for line in lines)])
     return card.frame(card.heading(title) + "".join(map(card.line, lines))), text
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """The text with control characters as escapes: nobody's name may begin a line or colour a terminal."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
@@ -358,7 +358,7 @@ def show_fault(error: BaseException) -> None:
     sign, colour = card.STATUS["failed"]
     html = card.chip(sign, "failed", colour) + card.heading(name) + card.facts(facts, "", plain=True)
     lines = [f"{sign} {name}: failed", *(f"  {what}: {said}" for what, said in facts)]
-    _display(card.frame(html, colour, role="alert", status="failed"), "\n".join(map(_one_line, lines)))
+    _display(card.frame(html, colour, role="alert", status="failed"), "\n".join(map(one_line, lines)))
 
 
 _places: list[Place] = []  # the last one takes what is shown

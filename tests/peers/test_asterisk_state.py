@@ -29,6 +29,7 @@ from asterisk_site import (
 from peers import asterisk
 from pydantic import SecretStr
 
+from bwlib.models import Extension, OutboundRoute, Trunk
 from bwlib.pbx.ami import Ami
 from bwlib.pbx.ami_events import FIELDS
 from bwlib.pbx.asterisk import AsteriskPbx
@@ -149,6 +150,68 @@ def test_an_endpoint_that_is_only_in_the_file_is_named(site_pbx: AsteriskPbx, st
     finally:
         edit(stage, "pjsip.conf", "[102]\ntype = endpoint\n[800]", "[800]")
     assert told == ("pjsip.conf [102] endpoint (not running at all)",)
+
+
+UNUSUAL = Trunk(
+    name="unusual",
+    server=REALM,
+    port=5061,
+    username="acme-user",
+    # every character that means something in a configuration file
+    password=SecretStr("""=>p;a;--s\\s"w[o]r'd#${x}"""),
+    from_user=NUMBER,
+    from_domain=REALM,
+    outbound_proxy="127.0.0.2:5060",
+    registration=True,
+    qualify_s=60,
+    codecs=("alaw", "g722", "ulaw"),
+    dtmf="info",
+    send_pai=True,
+    bandwidth_ips=("127.0.0.9", "10.1.0.0/16"),
+    inbound_extension="102",
+)
+BY_URI = OutboundRoute(
+    "uri", "NXXNXXXXXX", "+1", "unusual", NUMBER, request_uri="sip:3f2a@sip.test", number_header="X-Dialed-Number"
+)
+BY_TEMPLATE = """
+[a-trunk](!)
+type = endpoint
+context = office ; a remark
+disallow = all
+allow = g722
+allow = ulaw,alaw
+disallow = g722
+direct_media = off
+[by-hand](a-trunk)
+aors = by-hand
+rtp_symmetric = true
+allow = g729
+[by-hand]
+type = aor
+qualify_timeout = 3
+contact = sip:pbx@192.0.2.1
+"""
+
+
+def test_what_is_in_force_is_never_told_to_wait_however_it_was_written(stage: stage_of.PbxStage) -> None:
+    pbx, persons = connect(stage, "north"), stage.config_dir / "pjsip.conf"
+    before = persons.read_text()
+    persons.write_text(before + BY_TEMPLATE)
+    pbx.put_trunk(UNUSUAL)
+    pbx.put_route(BY_URI)
+    pbx.put_extension(Extension("102", SecretStr("phone-secret;x"), "uri", "Zoë Müller"))
+    pbx.apply()
+    try:
+        for trunk, extension in (("unusual", "102"), ("by-hand", "800")):
+            state = pbx.state(trunk, extension, DIALLED)
+            assert state.trunk["endpoint"]["object_name"] == trunk
+            assert (state.unknown, state.not_in_force) == ({}, ())
+        assert state.trunk["endpoint"]["allow"].startswith("(ulaw|alaw")
+    finally:
+        persons.write_text(before)
+        for delete, name in ((pbx.delete_extension, "102"), (pbx.delete_route, "uri"), (pbx.delete_trunk, "unusual")):
+            delete(name)
+        pbx.apply()
 
 
 def test_a_file_that_was_written_after_the_last_reload_is_named(
@@ -302,6 +365,7 @@ def test_packets_of_a_call_are_counted_in_the_middle_of_it(stage: stage_of.PbxSt
                 where = next(one for one in site.pbx.media() if one.channel.startswith("bandwidth-"))
                 host, port = where.local.rsplit(":", 1)
                 assert (where.codec, where.remote, where.received) == ("ulaw", f"{EDGE_HOST}:40000", 0)
+                assert where.number == DIALLED
                 ear.bind((EDGE_HOST, 0))
                 while not where.received:
                     for _ in range(10):

@@ -55,7 +55,7 @@ def opened(site: Path) -> Run:
 EXTENSION = names_for("faults")["pbx.extension"]
 # What is broken, the words by which the step says so, and whether the call goes to the extension.
 FAULTS = [
-    ("sip-silence", None, {}, "the realm is silent", False),
+    ("sip-silence", None, {}, "does not answer from here", False),
     ("sip-late", "60", {}, "100 Trying, and nobody answered", False),
     ("sip-reject", "503", {}, "503 Service Unavailable", False),
     ("audio-out-lost", None, {}, "no sound arrived", False),

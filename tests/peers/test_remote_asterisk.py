@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from watched import Walk, bw_runbook, command_lines
 
 from bwlib import open_run, start_site
 from bwlib.errors import PbxRefused, PbxUnreachable
+from bwlib.pbx.asterisk import AsteriskPbx
 from bwlib.pbx.asterisk_files import OwnFiles
 from bwlib.pbx.asterisk_text import Block
 from bwlib.record.journal import read_lines
@@ -145,6 +147,19 @@ def test_a_second_run_finds_everything_unchanged_and_writes_nothing(
     assert second.code == 0, second.stdout + second.stderr
     assert {second.steps()[name]["action"] for name in MADE} == {"unchanged"}
     assert machine.files() == files
+
+
+def test_evidence_comes_by_ssh_too(first: Walk, machine: RemoteMachine, site: Path) -> None:
+    run = open_run(site, notebook="test")
+    pbx = run.on.pbx()
+    assert isinstance(pbx, AsteriskPbx)
+    with pbx.watch() as seen:
+        state = pbx.state(run.settings.pbx.trunk, run.settings.pbx.extension, run.settings.test.dial)
+    assert (set(state.unknown), state.not_in_force) == ({"changed_since_reload"}, ())
+    assert state.trunk["endpoint"]["from_user"] == run.on.number
+    assert seen.remark == ""
+    assert any("modules will be loaded" in line for line in pbx.log_since(datetime(2000, 1, 1, tzinfo=UTC)))
+    assert pbx.log_since(datetime.now(UTC)) == ()
 
 
 # ---------------------------------------------------------------- what can be in the way

@@ -1,0 +1,49 @@
+"""What is no fault is not called one: other clocks, hashes that are not told, other people's calls."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from types import SimpleNamespace
+from typing import Any
+
+from pydantic import SecretStr
+
+from bwlib.diagnose import at_bandwidth, at_pbx
+from bwlib.models import Exchange, Realm, SipCredential, Trunk
+
+HOUR = timedelta(hours=1)
+NOW = datetime.now(UTC)
+PASSWORD = SecretStr("the-right-one")
+
+
+def answered(path: str, says: datetime, at: datetime = NOW, elapsed_s: float = 0.1) -> Exchange:
+    """An exchange with a server whose clock says that."""
+    date = {"date": format_datetime(says, usegmt=True)}
+    return Exchange("1", at, "GET", f"https://host.example{path}", {}, "", 200, date, "", elapsed_s)
+
+
+def clock(*exchanges: Exchange) -> list[str]:
+    on = SimpleNamespace(account_id="5500001", recorder=SimpleNamespace(latest=exchanges))
+    scene: Any = SimpleNamespace(run=SimpleNamespace(on=on))
+    return [fact.value for fact in at_bandwidth._clock(scene)]
+
+
+def test_the_clock_is_compared_with_bandwidths_alone_and_as_it_is_now() -> None:
+    api = "/api/v2/accounts/5500001/realms"
+    assert clock(answered(api, NOW)) == ["right"]
+    assert clock(answered(api, NOW + HOUR)) == ["off"]
+    assert clock(answered(api, NOW), answered("/initiate", NOW + HOUR, elapsed_s=0.001)) == ["right"]
+    before = answered(api, NOW, at=NOW - HOUR, elapsed_s=0.001)  # by a clock that was an hour behind, and was set since
+    assert clock(answered(api, NOW), before) == ["right"]
+
+
+def test_a_password_cannot_be_called_wrong_where_bandwidth_tells_no_hash() -> None:
+    realm = Realm("1", "acme-1a2b3c.auth.bandwidth.test", "", False, "ACTIVE")
+    credential = SipCredential("2", "acme", "1", realm.fqdn, "app-1", SecretStr(""), SecretStr(""))
+    trunk = Trunk("acme", realm.fqdn, "acme", PASSWORD, "+19195550100", realm.fqdn)
+    scene: Any = SimpleNamespace(
+        password=lambda: PASSWORD, account=SimpleNamespace(realm=realm, credential=credential, sip_uri=None)
+    )
+    assert at_bandwidth._password(scene, realm, credential).value == "unknown"
+    assert [fact.name for fact in at_pbx._password(scene, trunk)] == ["trunk.secret"]

@@ -45,8 +45,8 @@ class Scene:
     1970, 0 for "not looked for"), and which one it was: "outward" or "inward".
 
     our_calls: Call-IDs that are none of the calls to look at: of our own agent, and of before. Probes run in threads;
-    each writes only what is its own here. over: set when the look ends, in whatever way: no probe goes on with a call then.
-    phones: the scripted phones that were switched on; whoever ends the look ends their calls.
+    each writes only what is its own here. over: set when the look ends, in whatever way: no probe goes on with a call
+    then. phones: the scripted phones that were switched on; whoever ends the look ends their calls.
     threads: of each probe by its name.
     """
 

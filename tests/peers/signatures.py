@@ -22,12 +22,14 @@ from bwlib.run import open_to_look
 
 @dataclass(frozen=True)
 class Row:
-    """fault: as in the table of faults. made: how, for people. cause: whose name must come first."""
+    """fault: as in the table of faults. made: how, for people. cause: whose name must come first; blind: and where nobody
+    sees the realm's messages, when that is another one, which says how to be sure."""
 
     fault: str
     made: str
     put: Put
     cause: str
+    blind: str = ""
 
 
 # ------------------------------------------------------------------ what no break of the trainer's covers
@@ -119,7 +121,7 @@ ROWS = (
     _row("inward: unknown number", "unknown-inbound"),
     _row("outward: no route", "no-route"),
     Row("inward: extension never registered", "a call while no phone is registered, `--after-call`",
-        never_registered, "extension-unregistered"),
+        never_registered, "extension-unregistered", blind="call-rejected"),
     Row("inward: phone gone, its binding still stored", "a registered phone is killed, a call, `--after-call`",
         phone_gone, "stale-contact"),
     _row("phone with a wrong password", "phone-password"),

@@ -169,21 +169,22 @@ def _login(scene: Scene, found: Trunk) -> list[Fact]:
     if not found.username and not found.password.get_secret_value():
         return [Fact("trunk.outbound_auth", "absent", "the trunk has no outbound authentication", SOURCE)]
     facts = [Fact("trunk.outbound_auth", "found", f"the trunk authenticates as {found.username}", SOURCE)]
-    wanted = _user_at_bandwidth(scene)
+    wanted, whose = _wanted_user(scene)
     if wanted:
         same = found.username == wanted
-        says = f"trunk username is {found.username or 'not set'}" + ("" if same else f", the credential's is {wanted}")
+        says = f"trunk username is {found.username or 'not set'}" + ("" if same else f", {whose} is {wanted}")
         facts.append(Fact("trunk.username", "as-wanted" if same else "differs", says, SOURCE))
     return [*facts, *_password(scene, found)]
 
 
-def _user_at_bandwidth(scene: Scene) -> str:
-    account = scene.account
+def _wanted_user(scene: Scene) -> tuple[str, str]:
+    """The user name, and whose it is: Bandwidth's word; where Bandwidth cannot be read, the site file's."""
+    account, settings = scene.account, scene.run.settings
     if account.credential is not None:
-        return account.credential.username
+        return account.credential.username, "the credential's"
     if account.sip_uri is not None:
-        return scene.run.settings.sip_uri.username or account.sip_uri.user
-    return ""
+        return settings.sip_uri.username or account.sip_uri.user, "the SIP URI's"
+    return (settings.sip_credential.username, "the site file's") if settings.road == "realm" else ("", "")
 
 
 def _password(scene: Scene, found: Trunk) -> list[Fact]:

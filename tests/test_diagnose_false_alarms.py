@@ -43,10 +43,18 @@ def test_a_password_cannot_be_called_wrong_where_bandwidth_tells_no_hash() -> No
     credential = SipCredential("2", "acme", "1", realm.fqdn, "app-1", SecretStr(""), SecretStr(""))
     trunk = Trunk("acme", realm.fqdn, "acme", PASSWORD, "+19195550100", realm.fqdn)
     scene: Any = SimpleNamespace(
-        password=lambda: PASSWORD, account=SimpleNamespace(realm=realm, credential=credential, sip_uri=None)
+        password=lambda: PASSWORD,
+        account=SimpleNamespace(realm=realm, credential=credential, sip_uri=None),
+        hashed=False,
     )
     assert at_bandwidth._password(scene, realm, credential).value == "unknown"
     assert [fact.name for fact in at_pbx._password(scene, trunk)] == ["trunk.secret"]
+
+
+def test_a_password_that_the_pbx_keeps_as_a_hash_is_not_called_wrong() -> None:
+    trunk = Trunk("acme", "acme.example", "acme", SecretStr(""), "+19195550100", "acme.example")
+    scene: Any = SimpleNamespace(password=lambda: PASSWORD, account=None, hashed=True)
+    assert [(fact.name, fact.value) for fact in at_pbx._password(scene, trunk)] == [("trunk.password", "unknown")]
 
 
 def test_a_call_of_another_site_is_not_explained_by_this_one() -> None:

@@ -189,6 +189,9 @@ def _wanted_user(scene: Scene) -> tuple[str, str]:
 
 def _password(scene: Scene, found: Trunk) -> list[Fact]:
     account, site = scene.account, scene.password()
+    if scene.hashed:
+        says = "the PBX keeps the trunk's password as a hash only (md5_cred): not compared"
+        return [Fact("trunk.password", UNKNOWN, says, SOURCE)]
     facts = []
     if account.realm is not None and account.credential is not None and account.credential.ha1.get_secret_value():
         mine = hash1(account.credential.username, account.realm.fqdn, found.password).get_secret_value()

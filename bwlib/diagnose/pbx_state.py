@@ -30,6 +30,7 @@ def probe(scene: Scene) -> list[Fact]:
     if look is None:
         return []
     state: PbxState = look(table.trunk, table.extension, scene.run.settings.test.dial, "")
+    scene.hashed = bool(state.trunk.get("auth", {}).get("md5_cred"))
     facts = [*_contacts(scene, state), *_trunk(state), *_extension(state), *_dialled(state), *_pending(state)]
     if state.rtp_ports:
         says = "the PBX takes audio on UDP ports {} to {}: open them to Bandwidth".format(*state.rtp_ports)

@@ -58,6 +58,7 @@ class Scene:
     account: Account = field(default_factory=Account)
     on_pbx: Configured = field(default_factory=Configured)
     contact: str = ""  # of the extension: "none", "alive", "silent"
+    hashed: bool = False  # the PBX keeps the trunk's password as HA1 only
     traps: list[Finding] = field(default_factory=list)
     sip_call_ids: set[str] = field(default_factory=set)
     our_calls: set[str] = field(default_factory=set)

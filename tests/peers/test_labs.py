@@ -32,6 +32,14 @@ from bwlib.training.seat import Seat, read_notes
 pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(900)]
 
 SEED = 11
+# What somebody may try in a notebook: a judge that hears everything, a site file that lets everything pass.
+EDITED = (
+    "import bwlib.heard, bwlib.steps.calls\nfrom bwlib.models import Heard\n"
+    "bwlib.heard.compare = bwlib.heard.find = lambda *heard: Heard(1.0, 0.0, 9.0)\n"
+    "bwlib.steps.calls._judge = lambda proof, threshold: None\nlab.about['certificate'] = 'mine'",
+    "lab.seat.site_file.write_text(lab.seat.site_file.read_text() + '\\n[test]\\nheard_threshold = 0.8\\n')\n"
+    "passed = lab.check()",
+)
 LABS = [lab.id for lab in labs_in(labs_folder())]
 # All in `make soak`; else one that is mended on the dashboard, and one of two breaks, of which a call shows only one.
 CHOSEN = LABS if os.environ.get("BW_SOAK") else ["10_somebody_elses_calls", "12_after_the_migration"]
@@ -129,13 +137,15 @@ def half_mended(seat: Seat) -> None:
 
 def test_run_all_of_an_untouched_lab_ends_without_an_error_and_says_not_passed_yet(home: Path) -> None:
     notebook = nbformat.read(labs_folder() / "02_number_not_in_service.ipynb", as_version=4)
+    notebook.cells += [nbformat.v4.new_code_cell(source) for source in EDITED]
     NotebookClient(notebook, timeout=200, kernel_name="python3").execute()
     said = "".join(
         output.get("text") or output.get("data", {}).get("text/plain", "")
         for cell in notebook.cells
         for output in cell.get("outputs", [])
     )
-    assert "NOT PASSED YET" in said
+    assert said.count("NOT PASSED YET") == 2
+    assert "PASSED" not in said.replace("NOT PASSED YET", "")
     assert "no-route" not in said
     assert "0 of 3 were taken" in said
 

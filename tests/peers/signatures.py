@@ -22,8 +22,8 @@ from bwlib.run import open_to_look
 
 @dataclass(frozen=True)
 class Row:
-    """fault: as in the table of faults. made: how, for people. cause: whose name must come first; blind: and where nobody
-    sees the realm's messages, when that is another one, which says how to be sure."""
+    """fault: as in the table of faults. made: how, for people. cause: whose name must come first. blind: the one
+    that may where nobody sees the realm's messages, when that is another, a possible one."""
 
     fault: str
     made: str

@@ -42,6 +42,7 @@ class World:
             monkeypatch.setattr(module, name, lambda scene: [])
         monkeypatch.setattr(pbx_state, "probe", lambda scene: [])
         monkeypatch.setattr(look, "CONFIGURED_S", LIMIT_S)
+        monkeypatch.setattr(look, "PAST_S", LIMIT_S)
         monkeypatch.setattr(look, "CALLED_S", LIMIT_S)
         monkeypatch.setattr(look, "END_S", 0.1)
         self.redactor, self.pbx, self.told = Redactor(), of_pbx(), list[str]()

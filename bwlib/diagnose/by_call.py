@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bwlib.readback_client import Readback
 
 ANSWER_S, RING_S, REGISTER_S = 5.0, 4.0, 3.0
-CALLS_S = 13.5  # all of it but for hanging up and unregistering: a look leaves no registration behind
+CALLS_S = 12.5  # all of it but for hanging up and unregistering: a look leaves no registration behind
 # From the answer on, for all that is tried by ear: at least so long, then as long as the application speaks and a bit
 # longer, for it takes digits only after its greeting (to say a number takes five seconds); at most so long.
 TALK_S, AFTER_VOICE_S, TALK_MOST_S = 6.0, 1.5, 11.0

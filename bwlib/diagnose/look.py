@@ -24,7 +24,8 @@ from bwlib.errors import BwlibError, PbxRefused, PbxUnreachable
 from bwlib.models import Call, SipEvent
 from bwlib.phone import Phone
 
-CONFIGURED_S, CALLED_S, END_S = 9.0, 16.0, 3.0
+# Together, with what ends a look and seals its record, 30 s.
+CONFIGURED_S, PAST_S, CALLED_S, END_S = 7.0, 5.0, 15.0, 2.0
 CALLING = ("realm", "direct", "calls")  # the probes that have a call while they last
 RESENT_S = 40.0  # RFC 3261 timer B, and some
 Tell = Callable[[str], None]
@@ -49,7 +50,8 @@ def _look(scene: Scene, tell: Tell) -> tuple[Facts, Verdict]:
     _add(facts, "compare", at_pbx.compare, scene)
     facts.add(_pinned(scene, facts))
     if scene.after_call or scene.since:
-        _add(facts, "call", _past_call, scene)
+        # Before an INVITE of ours is among the messages.
+        _side_by_side(scene, {"call": _past_call}, PAST_S, facts, tell)
         _side_by_side(scene, {"dns": at_realm.probe_dns, "realm": at_realm.probe_reach}, CALLED_S, facts, tell)
     else:
         _with_calls(scene, facts, tell)

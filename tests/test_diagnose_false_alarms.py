@@ -13,11 +13,10 @@ from bwlib.diagnose import at_bandwidth, at_pbx, look
 from bwlib.models import Call, Exchange, Realm, SipCredential, Trunk
 
 HOUR = timedelta(hours=1)
-NOW = datetime.now(UTC)
 PASSWORD = SecretStr("the-right-one")
 
 
-def answered(path: str, says: datetime, at: datetime = NOW, elapsed_s: float = 0.1) -> Exchange:
+def answered(path: str, says: datetime, at: datetime, elapsed_s: float = 0.1) -> Exchange:
     """An exchange with a server whose clock says that."""
     date = {"date": format_datetime(says, usegmt=True)}
     return Exchange("1", at, "GET", f"https://host.example{path}", {}, "", 200, date, "", elapsed_s)
@@ -31,11 +30,12 @@ def clock(*exchanges: Exchange) -> list[str]:
 
 def test_the_clock_is_compared_with_bandwidths_alone_and_as_it_is_now() -> None:
     api = "/api/v2/accounts/5500001/realms"
-    assert clock(answered(api, NOW)) == ["right"]
-    assert clock(answered(api, NOW + HOUR)) == ["off"]
-    assert clock(answered(api, NOW), answered("/initiate", NOW + HOUR, elapsed_s=0.001)) == ["right"]
-    before = answered(api, NOW, at=NOW - HOUR, elapsed_s=0.001)  # by a clock that was an hour behind, and was set since
-    assert clock(answered(api, NOW), before) == ["right"]
+    now = datetime.now(UTC)  # not the file's: other tests may come between
+    assert clock(answered(api, now, now)) == ["right"]
+    assert clock(answered(api, now + HOUR, now)) == ["off"]
+    assert clock(answered(api, now, now), answered("/initiate", now + HOUR, now, elapsed_s=0.001)) == ["right"]
+    before = answered(api, now, now - HOUR, elapsed_s=0.001)  # by a clock that was an hour behind, and was set since
+    assert clock(answered(api, now, now), before) == ["right"]
 
 
 def test_a_password_cannot_be_called_wrong_where_bandwidth_tells_no_hash() -> None:

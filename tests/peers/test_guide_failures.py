@@ -116,7 +116,7 @@ def test_a_stopped_edge_is_named_as_a_silent_realm(site: Path, home: Path) -> No
     run = opened(site, test_answer_timeout_s=4)
     with sandbox.edge_stopped(), pytest.raises(NotAsExpected) as said:
         run.call_from_extension()
-    assert "No SIP message passed" in said.value.came_back
+    assert "The realm does not answer from here" in said.value.came_back
     assert "firewall" in said.value.do_next
 
 

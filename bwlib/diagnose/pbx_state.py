@@ -9,6 +9,8 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
+from bwlib.diagnose.at_pbx import G711
+from bwlib.diagnose.at_realm import USER
 from bwlib.diagnose.facts import Fact
 from bwlib.diagnose.scene import Scene
 from bwlib.pbx.asterisk_checks import audio_addresses, audio_elsewhere
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 SOURCE = "PBX"
 OPTIONS_S = 1.5
-G711 = ("ulaw", "alaw")
 
 
 def probe(scene: Scene) -> list[Fact]:
@@ -78,7 +79,7 @@ def _answers(uri: str) -> bool:
 
 
 async def _options(uri: str, target: tuple[str, int]) -> bool:
-    agent = Agent(host_towards(target), user_agent="bw-runbook-probe")
+    agent = Agent(host_towards(target), user_agent=USER)
     await agent.start()
     try:
         return await agent.options(SipUri.parse(uri), target, OPTIONS_S) is not None

@@ -7,6 +7,8 @@ from bwlib.diagnose.row import NO_ROOM, NOT_SENT, OUT, OUT_NOT_SENT, REFUSED, Ru
 
 REFUSED_AFTER = (ladder.REFUSED_AFTER, ladder.REFUSED_SOMEWHERE)
 SILENT_HERE: Where = {"direct.challenge": ("silent",), "direct.options": ("silent", "unknown")}
+_SILENT = "The realm does not answer from here: its SIP edge is down, or a firewall is in the way"
+_LET_THROUGH = "let the firewall pass UDP to the realm's address and port, and back; check both against its SRV record"
 NOT_ANSWERED = ("not-answered", "not-placed", "unknown")
 
 NETWORK = (
@@ -16,31 +18,20 @@ NETWORK = (
         "wait (a new realm may need some minutes), and check which name server the PBX asks", "firewall", OUT_NOT_SENT,
     ),
     read(
-        "realm-silent", "The realm does not answer from here: its SIP edge is down, or a firewall is in the way",
+        "realm-silent", _SILENT,
         {
             "direct.challenge": ("silent",), "outward.trunk": ("unknown",), "inward.pbx": ("unknown",),
             "outward.phone": ("not-answered", "unknown"),
         },
-        "let the firewall pass UDP to the realm's address and port, and back; check both against its SRV record",
-        "firewall", OUT,
+        _LET_THROUGH, "firewall", OUT,
     ),
-    seen(
-        "realm-silent", "The realm does not answer from here: its SIP edge is down, or a firewall is in the way",
-        {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED), **SILENT_HERE},
-        "let the firewall pass UDP to the realm's address and port, and back; check both against its SRV record",
-        "firewall",
-    ),
-    seen(
-        "realm-silent", "The realm does not answer from here: its SIP edge is down, or a firewall is in the way",
-        {"inward.pbx": NOT_SENT, **SILENT_HERE},
-        "let the firewall pass UDP to the realm's address and port, and back; check both against its SRV record",
-        "firewall",
-    ),
-    seen(
-        "realm-silent", "The realm does not answer from here: its SIP edge is down, or a firewall is in the way",
-        {"inward.phone": ("did-not-ring",), **SILENT_HERE},
-        "let the firewall pass UDP to the realm's address and port, and back; check both against its SRV record",
-        "firewall",
+    *(
+        seen("realm-silent", _SILENT, {**effect, **SILENT_HERE}, _LET_THROUGH, "firewall")
+        for effect in (
+            {"outward.trunk": (*NOT_SENT, ladder.UNANSWERED)},
+            {"inward.pbx": NOT_SENT},
+            {"inward.phone": ("did-not-ring",)},
+        )
     ),
     seen(
         "firewall-at-pbx", "A firewall stands between the PBX and the realm: the same packet from here is answered",

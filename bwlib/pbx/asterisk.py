@@ -194,10 +194,7 @@ class AsteriskPbx:
 
     def apply(self) -> None:
         """Reload, then compare what is in force with what our files say. Raises PbxRefused when they differ."""
-        with self._ami() as ami:
-            said = [line for module in RELOADED for line in ami.command(f"module reload {module}")]
-            said += ami.command("dialplan reload")
-        log.info("Asterisk: %s", " / ".join(filter(None, said)))
+        self.reload()
         different = self._not_taken_up()
         if different:
             raise PbxRefused(
@@ -205,6 +202,13 @@ class AsteriskPbx:
                 f"not in force as written: {'; '.join(different)}",
                 'read Asterisk\'s own log for the reason (such as "Could not create an object"), then apply again',
             )
+
+    def reload(self) -> None:
+        """Have it read its files again, whoever wrote them; what it thinks of them is in its log."""
+        with self._ami() as ami:
+            said = [line for module in RELOADED for line in ami.command(f"module reload {module}")]
+            said += ami.command("dialplan reload")
+        log.info("Asterisk: %s", " / ".join(filter(None, said)))
 
     def registrations(self) -> list[Registration]:
         """name, registrar and state of each outbound registration of this Asterisk."""

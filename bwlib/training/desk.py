@@ -16,20 +16,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
 from bwlib.errors import BwlibError, SettingsError
 from bwlib.guide import Run
-from bwlib.pbx.ami import Ami
-from bwlib.pbx.asterisk import RELOADED
+from bwlib.pbx.asterisk import AsteriskPbx
 from bwlib.pbx.asterisk_text import mask_secrets
 from bwlib.record.signers import CONFIG_VARIABLE, config_folder
+from bwlib.run import sandbox_pbx
 from bwlib.sandbox import control
 from bwlib.sandbox.home import HOME_VARIABLE, write_private
 from bwlib.starting import SITE_FILE
 from bwlib.training.labs import HINTS, labs_folder
 from bwlib.training.pbx_breaks import OUR_DIALPLAN, OURS
 from bwlib.training.seat import TRAIN, Seat, own_trainee, trainee_folder
+from bwlib.training.stage import ami_of
 from bwlib.widgets import card, show
 
 PREPARE_TIMEOUT_S = 180.0  # unpacking an Asterisk included
@@ -99,10 +98,9 @@ class Lab:
 
     def reload(self) -> None:
         """Have the lab's PBX read its files again, as `core reload` would; what it thinks of them is in its log."""
-        with self._ami() as ami:
-            for module in RELOADED:
-                ami.command(f"module reload {module}")
-            ami.command("dialplan reload")
+        pbx = sandbox_pbx(control.start(self.seat.home))
+        assert isinstance(pbx, AsteriskPbx)
+        pbx.reload()
         show.show_text("Reloaded", ["the PBX has read its files"])
 
     def asterisk(self, command: str) -> None:
@@ -110,12 +108,8 @@ class Lab:
         words = command.split()
         if "show" not in words[:3]:
             raise SettingsError(f"ask the PBX: {command}", "that is no show command", "change things in its files")
-        with self._ami() as ami:
+        with ami_of(control.start(self.seat.home)) as ami:
             show.show_sheet(command, mask_secrets("\n".join(ami.command(" ".join(words)))))
-
-    def _ami(self) -> Ami:
-        note = control.start(self.seat.home).get_note("pbx")
-        return Ami(note["ami_host"], note["ami_port"], note["ami_user"], SecretStr(note["ami_secret"]))
 
     def hint(self) -> None:
         """The next of three hints; each one taken stands in the certificate."""

@@ -21,7 +21,7 @@ from bwlib.bandwidth.auth import OAuth2
 from bwlib.bandwidth.client import Client
 from bwlib.errors import NotAsExpected
 from bwlib.pbx.ami import Ami
-from bwlib.pbx.asterisk import RELOADED, AsteriskPbx
+from bwlib.pbx.asterisk import AsteriskPbx
 from bwlib.run import sandbox_pbx
 from bwlib.sandbox.control import Sandbox
 from bwlib.settings import Settings
@@ -48,8 +48,7 @@ class Stage:
         return secret_references.resolve(reference, self.settings.folder)
 
     def ami(self) -> Ami:
-        note = self.sandbox.get_note("pbx")
-        return Ami(note["ami_host"], note["ami_port"], note["ami_user"], SecretStr(note["ami_secret"]))
+        return ami_of(self.sandbox)
 
     # ------------------------------------------------------------ what was changed
 
@@ -84,10 +83,13 @@ class Stage:
 
     def reload(self) -> None:
         """Have Asterisk read its files again, as a person at its command line would."""
-        with self.ami() as ami:
-            for module in RELOADED:
-                ami.command(f"module reload {module}")
-            ami.command("dialplan reload")
+        self.pbx.reload()
+
+
+def ami_of(sandbox: Sandbox) -> Ami:
+    """The manager interface of the sandbox's Asterisk."""
+    note = sandbox.get_note("pbx")
+    return Ami(note["ami_host"], note["ami_port"], note["ami_user"], SecretStr(note["ami_secret"]))
 
 
 def open_stage(settings: Settings, sandbox: Sandbox, seed: object) -> Stage:

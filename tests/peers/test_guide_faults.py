@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from peers import asterisk
+from training_site import opened, walked_site
 
-from bwlib import open_run, start_site
 from bwlib.errors import NotAsExpected
-from bwlib.guide import Run
 from bwlib.sandbox import control
 from bwlib.settings import names_for
 
@@ -21,23 +18,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(300)]
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A site that has walked the guide up to notebook 30, in a home of its own."""
-    asterisk()
-    folder = tmp_path_factory.mktemp("home")
-    before = os.environ["BW_RUNBOOK_HOME"]
-    os.environ["BW_RUNBOOK_HOME"] = str(folder)
-    path = folder / "site" / "site.toml"
-    start_site(path, name="faults")
-    run = opened(path)
-    run.application()
-    run.sip_credential(run.realm())
-    run.trunk()
-    run.route()
-    run.extension()
-    yield path
-    os.environ["BW_RUNBOOK_HOME"] = before
-    running = control.attach(folder)
-    if running is not None:
-        running.down()
+    with walked_site(tmp_path_factory.mktemp("home"), "faults") as path:
+        yield path
 
 
 @pytest.fixture
@@ -46,10 +28,6 @@ def sandbox(site: Path) -> Iterator[control.Sandbox]:
     assert running is not None
     yield running
     assert running.faults() == []
-
-
-def opened(site: Path) -> Run:
-    return open_run(site, notebook="test", test_answer_timeout_s=4)
 
 
 EXTENSION = names_for("faults")["pbx.extension"]

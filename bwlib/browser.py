@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Partial raster draws a changed part over what was there, so that a soft edge may come out a shade off: without it the
+# same page gives the same picture to the byte, on a busy machine too.
 FLAGS = (
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--disable-component-update", "--disable-sync", "--disable-partial-raster",
 )  # fmt: skip
 TIMEOUT_MS = 20_000
 _INSIDE = ("data", "blob", "about", "file")

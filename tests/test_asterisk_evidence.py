@@ -99,6 +99,12 @@ def test_packets_are_counted_per_channel_thousands_too() -> None:
     )
 
 
+@pytest.mark.parametrize("before", ["", "         ", "ecc9fafb "])
+def test_a_channel_that_is_in_no_bridge_yet_is_counted_too(before: str) -> None:
+    line = f"{before}bandwidth-00000001 00:00:00 ulaw        7       0    0   0.000      9       0    0   0.000   0.000"
+    assert media_from([line]) == (MediaCount("bandwidth-00000001", "ulaw", 7, 0, 9, 0),)
+
+
 def test_the_ports_of_rtp_are_read() -> None:
     assert rtp_ports_from(["General Settings:", "Port start:      20000", "Port end:        21999"]) == (20000, 21999)
     assert rtp_ports_from(["No such command"]) is None

@@ -219,8 +219,9 @@ def _getvar(ami: Ami, channel: str, variable: str) -> str:
     return ami.action("Getvar", Channel=channel, Variable=variable).fields.get("Value", "")
 
 
+# A channel that is in no bridge yet has no id of one before its name, and its blanks are cut off by AMI.
 _STATS = re.compile(
-    r"^\s*(?:[0-9a-f]{8})?\s+(\S+)\s+\d\d:\d\d:\d\d\s+(\S+)\s+"
+    r"^\s*(?:[0-9a-f]{8}\s+)?(\S+)\s+\d\d:\d\d:\d\d\s+(\S+)\s+"
     r"(\d+)(K?)\s+(\d+)(K?)\s+\d+\s+[\d.]+\s+(\d+)(K?)\s+(\d+)(K?)\s"
 )
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bwlib.calling import cannot_be_called, cannot_observe, registrar, request_to_extension
-from bwlib.diagnose.by_ladder import is_leg_of
+from bwlib.diagnose.by_ladder import is_leg_of, number_in
 from bwlib.diagnose.facts import Fact
 from bwlib.diagnose.scene import Scene
 from bwlib.errors import BandwidthError, BwlibError, NotAsExpected, PbxRefused, PbxUnreachable
@@ -157,12 +157,24 @@ def _outward(scene: Scene, phone: Phone, talk: Talk) -> list[Fact]:
         readback = scene.run.on.readback
         assert readback is not None
         first = _first(readback, "initiate", talk.mark, lambda hook: hook.dialled == dial)
+        if first is None:
+            first = _changed_number(readback, talk, dial)
+            facts += [Fact("outward.number", "differs", f"{dial} was dialled, and the webhook says {first.dialled}",
+                           "application")] if first else []  # fmt: skip
         facts.append(_arrived(talk, "initiate", first))
         if first is not None:
             facts.append(_caller_id(scene, str(first.body.get("from") or "")))
         return [*facts, *_talk(scene, call, talk, first.call_id if first else "")]
     finally:
         call.hang_up()
+
+
+def _changed_number(readback: Readback, talk: Talk, dial: str) -> Any:
+    """The event of a call to this number in another form: without its +, its country, or with something before it."""
+    tail = number_in(dial)
+    return _first(
+        readback, "initiate", talk.mark, lambda hook: hook.dialled != dial and number_in(hook.dialled) == tail, 0.1
+    )
 
 
 def _turned_away(scene: Scene, talk: Talk, dial: str) -> list[Fact]:
@@ -260,6 +272,7 @@ def _talk(scene: Scene, call: PhoneCall, talk: Talk, call_id: str) -> list[Fact]
     readback = scene.run.on.readback
     assert readback is not None
     began, gathered = time.monotonic(), None
+    ended = ""
     with contextlib.suppress(NotAsExpected):  # the far end hung up in the middle: what there is by then is judged
         call.play(voice, wait=True)
         while gathered is None and _goes_on(call, began, talk.until):
@@ -267,6 +280,9 @@ def _talk(scene: Scene, call: PhoneCall, talk: Talk, call_id: str) -> list[Fact]
             gathered = _first(readback, "gather", talk.mark, lambda hook: hook.call_id == call_id, PRESS_EVERY_S)
     pressed = str(gathered.body.get("digits") or "") if gathered else ""
     counters = _counters(scene, way)
+    if gathered is None and time.monotonic() - began < TALK_S:
+        with contextlib.suppress(NotAsExpected):
+            ended = call.wait_ended(timeout_s=0)
     call.hang_up()
     says = f"{digit} was pressed; the webhook gather says {pressed or 'nothing'}" if gathered else (
         f"{digit} was pressed again and again, and no webhook gather came"
@@ -275,7 +291,13 @@ def _talk(scene: Scene, call: PhoneCall, talk: Talk, call_id: str) -> list[Fact]
         *counters,
         *_ears(scene, way, call, call_id, voice),
         Fact(f"{way}.digits", "yes" if pressed == digit else "no", says, "application"),
+        _cut(way, ended == "bye", time.monotonic() - began),
     ]
+
+
+def _cut(way: str, cut: bool, talked_s: float) -> Fact:
+    says = f"the call was ended from the other side after {talked_s:.0f} s, in the middle of it"
+    return Fact(f"{way}.cut", "yes" if cut else "no", says if cut else "the call lasted as long as the phone", "phone")
 
 
 def _goes_on(call: PhoneCall, began: float, until: float) -> bool:

@@ -9,6 +9,7 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
+from bwlib.diagnose import by_log
 from bwlib.diagnose.at_pbx import G711
 from bwlib.diagnose.at_realm import USER
 from bwlib.diagnose.facts import Fact
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 SOURCE = "PBX"
 OPTIONS_S = 1.5
+RFC4733 = ("rfc4733", "auto", "auto_info")  # dtmf_mode by which Asterisk takes telephone-events
 
 
 def probe(scene: Scene) -> list[Fact]:
@@ -33,6 +35,7 @@ def probe(scene: Scene) -> list[Fact]:
     state: PbxState = look(table.trunk, table.extension, scene.run.settings.test.dial, "")
     scene.hashed = bool(state.trunk.get("auth", {}).get("md5_cred"))
     facts = [*_contacts(scene, state), *_trunk(state), *_extension(state), *_dialled(state), *_pending(state)]
+    facts += by_log.of_files(scene, state.refused)
     if state.rtp_ports:
         says = "the PBX takes audio on UDP ports {} to {}: open them to Bandwidth".format(*state.rtp_ports)
         facts.append(Fact("pbx.rtp", "known", says, SOURCE))
@@ -100,6 +103,9 @@ def _trunk(state: PbxState) -> list[Fact]:
     realm = auth.get("realm", "")
     if realm:
         facts.append(Fact("trunk.realm", realm, f"the trunk's authentication says realm={realm}", SOURCE))
+    encryption = endpoint.get("media_encryption", "")
+    if encryption not in ("", "no", "none"):
+        facts.append(Fact("trunk.encryption", "on", f"the trunk's media_encryption is {encryption}", SOURCE))
     wrong, given = audio_elsewhere(state), audio_addresses(state)
     says = "; ".join(f"{name} is {address}" for name, address in (wrong or given).items())
     word = "elsewhere" if wrong else "own"
@@ -114,6 +120,9 @@ def _extension(state: PbxState) -> list[Fact]:
     allow = endpoint.get("allow", "")
     if allow and not any(codec in allow for codec in G711):
         facts.append(Fact("extension.codecs", "no-g711", f"the extension allows {allow}", SOURCE))
+    dtmf = endpoint.get("dtmf_mode", "")
+    if dtmf and dtmf not in RFC4733:
+        facts.append(Fact("extension.dtmf", "differs", f"the extension's dtmf_mode is {dtmf}", SOURCE))
     return facts
 
 

@@ -14,9 +14,15 @@ from bwlib.errors import PbxError
 from bwlib.pbx.ami import Ami
 from bwlib.pbx.asterisk_files import Files
 from bwlib.pbx.asterisk_pending import sections_from
+from bwlib.pbx.asterisk_state import last_reload
 from bwlib.pbx.asterisk_text import MASK, mask_secrets
 
 MOST_LINES = 200
+RELOAD_S = 1.0  # a second of when it reloaded cannot be told, and it writes while it reads
+# What it writes about its files when it reads them (Asterisk 22, recorded).
+REFUSED = (
+    "config.c: parse error", "Could not find option suitable for category", "Could not create an object of type",
+)  # fmt: skip
 READ_BYTES = 1_000_000  # from the end of each log
 _LINE = re.compile(r"\[([^\]]+)\]\s+(?:NOTICE|WARNING|ERROR)\[")
 # password=..., "secret: ...", and the fields of a digest: response="..."
@@ -44,6 +50,18 @@ def read_log_since(ami: Ami, files: Files, when: datetime) -> tuple[str, ...]:
             continue
     lines = [line for _, line in sorted(found, key=lambda pair: pair[0])]  # stable: one file's order stays
     return tuple(dict.fromkeys(lines))[-MOST_LINES:]
+
+
+def refused_since_reload(ami: Ami, files: Files) -> tuple[str, ...]:
+    """Lines on what Asterisk could not read of its configuration when it last read it. () when not readable."""
+    try:
+        reloaded = last_reload(ami)
+    except PbxError:
+        return ()
+    if reloaded is None:
+        return ()
+    lines = read_log_since(ami, files, datetime.fromtimestamp(reloaded - RELOAD_S, UTC))
+    return tuple(line for line in lines if any(words in line for words in REFUSED))
 
 
 def _there(ami: Ami, when: datetime) -> datetime:

@@ -58,7 +58,8 @@ class PbxState:
 
     trunk, extension: section type (endpoint, auth, aor, identify) -> option -> value in force; {} when there is no
     such endpoint. not_in_force: what the PBX's files say and its running configuration does not. changed_since_reload:
-    files of pjsip that were written after Asterisk last read its configuration. unknown: field -> why it is empty.
+    files of pjsip that were written after Asterisk last read its configuration. refused: lines of its log on what it
+    could not read of them then. unknown: field -> why it is empty.
     """
 
     contacts: tuple[Contact, ...] = ()
@@ -70,6 +71,7 @@ class PbxState:
     rtp_ports: tuple[int, int] | None = None
     not_in_force: tuple[str, ...] = ()
     changed_since_reload: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -25,7 +25,7 @@ from bwlib.run import sandbox_pbx
 from bwlib.sandbox import control
 from bwlib.sandbox.home import HOME_VARIABLE, write_private
 from bwlib.starting import SITE_FILE
-from bwlib.training.labs import HINTS, labs_folder
+from bwlib.training.labs import HINTS, check_id, labs_folder
 from bwlib.training.pbx_breaks import OUR_DIALPLAN, OURS
 from bwlib.training.seat import TRAIN, Seat, own_trainee, trainee_folder
 from bwlib.training.stage import ami_of
@@ -34,6 +34,8 @@ from bwlib.widgets import card, show
 PREPARE_TIMEOUT_S = 180.0  # unpacking an Asterisk included
 CHECK_TIMEOUT_S = 180.0
 CLASS = "class.json"  # in the trainee's folder: seed and labs, as the trainer gave them
+# A sandbox that ended forgot its faults, and the judge cannot tell one that was mended from one that was forgotten.
+_BACK = "until the lab is passed, what was wrong there is back after half an hour idle, which ends the sandbox"
 _NOT_OURS = (SITE_FILE, "BW_RUNBOOK_RUN")
 
 
@@ -73,6 +75,7 @@ class Lab:
         self._as_left()
         sandbox = control.start(self.seat.home)
         config = Path(sandbox.get_note("pbx")["config_dir"])
+        password = sandbox.directory / "dashboard.json"
         show.show_facts(
             "What you have",
             {
@@ -83,12 +86,14 @@ class Lab:
                 "PBX's log": str(config.parent / "log" / "messages"),
                 "ask the PBX": 'lab.asterisk("pjsip show registrations"), and every other show command',
                 "every message with its SDP": "dashboard, Calls, the call's ladder, Every message in full",
-                "dashboard": f"{sandbox.dashboard_url} (user {sandbox.dashboard_user}, password in "
-                f"{sandbox.directory / 'dashboard.json'})",
+                "dashboard": sandbox.dashboard_url,
+                "signing in there": f"user {sandbox.dashboard_user}, password in {password}",
                 "in a terminal, first": " ".join(["export", *map(_assigned, variables_of(self.seat).items())]),
                 "name the cause": f"bw-runbook diagnose {shlex.quote(str(self.seat.site_file))}",
-                "what the network does": "bw-runbook sandbox faults (--clear: as if its administrator mended it)",
+                "what the network does": "bw-runbook sandbox faults; --clear: as if its administrator mended it",
+                "and then": _BACK,
             },
+            links=["dashboard"],
         )
 
     def _as_left(self) -> None:
@@ -153,10 +158,12 @@ class Lab:
 def open_lab(lab: str, *, trainee: str | None = None, seed: str | int | None = None, labs: str | None = None) -> Lab:
     """Open a lab: a site that has walked the guide, on a sandbox of its own, and something is wrong with it.
 
-    trainee: the name in the certificate and of the folder; None: who sits here. seed, labs: None as `train start` said,
-    else 0 and the labs of the project. From here on this kernel works on the lab's sandbox.
+    lab: its id, or the number that it begins with. trainee: the name in the certificate and of the folder; None: who
+    sits here. seed, labs: None as `train start` said, else 0 and the labs of the project. From here on this kernel
+    works on the lab's sandbox.
     Raises: SettingsError for a name that is none, BwlibError when the sandbox or its PBX cannot be had.
     """
+    check_id(lab)
     folder = trainee_folder(trainee or own_trainee())
     begun_before = Seat(folder, lab).is_open
     doing = "opening the lab as it was left" if begun_before else "preparing the lab: a sandbox, a PBX, the whole guide"
@@ -199,7 +206,8 @@ def begin_lab(seat: Seat, *, seed: str | int | None = None, labs: str | Path | N
     folder = Path(labs or said.get("labs") or labs_folder()).absolute()
     wanted = str(said.get("seed", "0") if seed is None else seed)
     more = ["--labs", str(folder), "--seed", wanted, *(["--again"] if again else [])]
-    return Lab(seat, ask_judge("open", seat, *more, timeout_s=PREPARE_TIMEOUT_S))
+    about = ask_judge("open", seat, *more, timeout_s=PREPARE_TIMEOUT_S)
+    return Lab(Seat(seat.folder, about["id"]), about)
 
 
 def class_of(folder: Path) -> dict[str, Any]:

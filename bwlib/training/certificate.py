@@ -76,7 +76,7 @@ took        {facts["minutes"]} minutes; attempts: {facts["attempts"]}; hints: {f
 seed        {facts["seed"]}
 what was broken
 {broken}
-heard calls (correlation by the phone, by Bandwidth's side)
+heard calls (what was heard against what was said, 1 = the same: by the phone, by Bandwidth's side)
 {heard}
 {facts["note"]}
 """

@@ -23,6 +23,7 @@ from bwlib.pbx.asterisk_text import mask_secrets
 from bwlib.record.signers import CONFIG_VARIABLE, config_folder
 from bwlib.run import sandbox_pbx
 from bwlib.sandbox import control
+from bwlib.sandbox.control import Sandbox
 from bwlib.sandbox.home import HOME_VARIABLE, write_private
 from bwlib.starting import SITE_FILE
 from bwlib.training.labs import HINTS, check_id, labs_folder
@@ -30,6 +31,7 @@ from bwlib.training.pbx_breaks import OUR_DIALPLAN, OURS
 from bwlib.training.seat import TRAIN, Seat, own_trainee, trainee_folder
 from bwlib.training.stage import ami_of
 from bwlib.widgets import card, show
+from bwlib.widgets.glossary import show_explained
 
 PREPARE_TIMEOUT_S = 180.0  # unpacking an Asterisk included
 CHECK_TIMEOUT_S = 180.0
@@ -73,28 +75,8 @@ class Lab:
     def tools(self) -> None:
         """Where to look, and the command lines with this lab's sandbox in them."""
         self._as_left()
-        sandbox = control.start(self.seat.home)
-        config = Path(sandbox.get_note("pbx")["config_dir"])
-        password = sandbox.directory / "dashboard.json"
-        show.show_facts(
-            "What you have",
-            {
-                "site file": str(self.seat.site_file),
-                "trunk and extension": f"{config / OURS} (yours to edit, whatever its first line says)",
-                "dialplan": f"{config / OUR_DIALPLAN} (the same)",
-                "then": "lab.reload(): the PBX reads its files; in a terminal bw-runbook sandbox reload",
-                "PBX's log": str(config.parent / "log" / "messages"),
-                "ask the PBX": 'lab.asterisk("pjsip show registrations"), and every other show command',
-                "every message with its SDP": "dashboard, Calls, the call's ladder, Every message in full",
-                "dashboard": sandbox.dashboard_url,
-                "signing in there": f"user {sandbox.dashboard_user}, password in {password}",
-                "in a terminal, first": " ".join(["export", *map(_assigned, variables_of(self.seat).items())]),
-                "name the cause": f"bw-runbook diagnose {shlex.quote(str(self.seat.site_file))}",
-                "what the network does": "bw-runbook sandbox faults; --clear: as if its administrator mended it",
-                "and then": _BACK,
-            },
-            links=["dashboard"],
-        )
+        facts = _what_you_have(self.seat, control.start(self.seat.home))
+        show.show_facts("What you have", facts, links=["dashboard"])
 
     def _as_left(self) -> None:
         """Half an hour idle ends the sandbox, and what was wrong with the network goes with it: the judge puts it back,
@@ -119,7 +101,7 @@ class Lab:
     def hint(self) -> None:
         """The next of three hints; each one taken stands in the certificate."""
         given = ask_judge("hint", self.seat)
-        show.show_text(f"Hint {given['number']} of {given['of']}", [given["hint"]])
+        show_explained(f"Hint {given['number']} of {given['of']}", given["hint"])
 
     def hints(self, count: int) -> None:
         """The first `count` hints; those that were not taken before are counted."""
@@ -131,7 +113,7 @@ class Lab:
         for number in range(1, count + 1):
             given = ask_judge("hint", self.seat, "--number", str(number))
             self.about["hints"] = max(taken, number)
-            show.show_text(f"Hint {given['number']} of {given['of']}", [given["hint"]])
+            show_explained(f"Hint {given['number']} of {given['of']}", given["hint"])
 
     def check(self) -> bool:
         """Let the judge place the calls: only calls that both sides heard pass the lab. Says it, and returns it."""
@@ -149,10 +131,8 @@ class Lab:
 
     def solution(self, show: bool = True) -> None:
         """The written solution. Before the lab is passed, looking stands in the certificate."""
-        from bwlib.widgets import show as screen
-
-        lines = [ask_judge("solution", self.seat)["solution"]] if show else ["not shown; solution(show=True) shows it"]
-        screen.show_text("Solution", lines)
+        told = ask_judge("solution", self.seat)["solution"] if show else "not shown; solution(show=True) shows it"
+        show_explained("Solution", told)
 
 
 def open_lab(lab: str, *, trainee: str | None = None, seed: str | int | None = None, labs: str | None = None) -> Lab:
@@ -180,6 +160,30 @@ def open_lab(lab: str, *, trainee: str | None = None, seed: str | int | None = N
         anew = f"bw-runbook train start {seat.trainee} --lab {seat.lab} --seed {seed} --again begins it anew"
         show.show_text("Another seed", [f"this lab was begun with the seed {about['seed']}, which stays; {anew}"])
     return opened
+
+
+def _what_you_have(seat: Seat, sandbox: Sandbox) -> dict[str, str]:
+    """Secrets by the files that hold them."""
+    config, readback, kept = Path(sandbox.get_note("pbx")["config_dir"]), sandbox.readback, sandbox.directory
+    edge = "{}:{}".format(*sandbox.edge)
+    return {
+        "site file": str(seat.site_file),
+        "trunk and extension": f"{config / OURS} (pjsip.conf below; yours to edit, whatever its first line says)",
+        "dialplan": f"{config / OUR_DIALPLAN} (extensions.conf below; the same)",
+        "then": "lab.reload(): the PBX reads its files; in a terminal bw-runbook sandbox reload",
+        "PBX's log": str(config.parent / "log" / "messages"),
+        "ask the PBX": 'lab.asterisk("pjsip show registrations"), and every other show command',
+        "dashboard": sandbox.dashboard_url,
+        "signing in there": f"user {sandbox.dashboard_user}, password in {kept / 'dashboard.json'}",
+        "every message with its SDP": "dashboard, Calls, the call's ladder, Every message in full",
+        "Bandwidth's SIP address": f"{edge}: the trunk sends there, and calls to the extension come from there",
+        "the account's number": sandbox.number,
+        "the application": f"readback, {readback.url}, user {readback.user}, password in {kept / 'readback-password'}",
+        "in a terminal, first": " ".join(["export", *map(_assigned, variables_of(seat).items())]),
+        "name the cause": f"bw-runbook diagnose {shlex.quote(str(seat.site_file))}",
+        "what the network does": "bw-runbook sandbox faults; --clear: as if its administrator mended it",
+        "and then": _BACK,
+    }
 
 
 def _show_verdict(passed: bool, lines: Sequence[str]) -> None:

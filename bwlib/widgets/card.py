@@ -78,9 +78,7 @@ def folded(summary: str, body: str) -> str:
     )
 
 
-def facts(
-    pairs: Iterable[tuple[str, str]], caption: str, *, plain: bool = False, links: Collection[str] = ()
-) -> str:
+def facts(pairs: Iterable[tuple[str, str]], caption: str, *, plain: bool = False, links: Collection[str] = ()) -> str:
     """Name and value in two columns. plain: the values are sentences, which may break anywhere between words.
 
     links: names of the values that are addresses of our own; nobody else's becomes a link.

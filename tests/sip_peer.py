@@ -53,7 +53,7 @@ class RawPeer(asyncio.DatagramProtocol):
         return message
 
     async def request(self, method: str) -> Request:
-        """The next message must be this request (one that was taken before and comes again is skipped, as by a peer)."""
+        """The next message must be this request (one that was taken and is sent again is skipped, as by a peer)."""
         message = await self.get()
         while isinstance(message, Request) and (message.top_via.branch, message.method) in self.taken:
             message = await self.get()

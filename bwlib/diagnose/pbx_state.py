@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bwlib.pbx.state import Contact, PbxState
 
 SOURCE = "PBX"
-OPTIONS_S = 1.5
+OPTIONS_S = 2.5
 
 
 def probe(scene: Scene) -> list[Fact]:

@@ -39,9 +39,11 @@ NAMES: dict[str, tuple[str, ...]] = {
     **{
         f"{function}: f'{{way}}.{what}'": tuple(f"{way}.{what}" for way in WAYS)
         for function, what in (
-            ("_talk", "digits"), ("_ears", "spoken"), ("_by_phone", "heard"), ("_counters", "rtp"), ("_facts", "code"),
+            ("_digits", "digits"), ("_not_tried", "digits"), ("_ears", "spoken"), ("_by_phone", "heard"),
+            ("_counters", "rtp"), ("_facts", "code"),
         )
     },
+    "_not_tried: f'probe.{way}.digits'": tuple(f"probe.{way}.digits" for way in WAYS),
     "_facts: f'{way}.{what}'": ("outward.trunk", "inward.pbx"),
     "of_call: f'log.{name}'": tuple(f"log.{name}" for name in DECIDING),
     **{

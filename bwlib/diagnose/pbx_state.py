@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bwlib.pbx.state import Contact, PbxState
 
 SOURCE = "PBX"
-OPTIONS_S = 1.5
+OPTIONS_S = 2.5
 RFC4733 = ("rfc4733", "auto", "auto_info")  # dtmf_mode by which Asterisk takes telephone-events
 
 

@@ -229,6 +229,13 @@ def test_an_endpoint_or_auth_that_is_only_in_the_file_is_named() -> None:
     ]
 
 
+def test_an_endpoint_that_asks_with_one_auth_and_answers_with_another_has_both_in_force() -> None:
+    endpoint = {"object_name": "bandwidth", "auth": "in", "outbound_auth": "a, b"}
+    running = {"endpoint": endpoint, "auth": {"object_name": "in"}, "auth a": {"object_name": "a"}}
+    sections = [(name, (("type", "auth"),)) for name in ("in", "a", "b")]
+    assert pjsip_differences(sections, {"bandwidth": running}, ()) == ["pjsip.conf [b] auth (not running at all)"]
+
+
 DIALPLAN = (
     ("exten", "_9X,1,Set(CALLERID(num)=+19195550100)"),
     ("same", "n(go),Dial(PJSIP/${EXTEN}@bandwidth,60,i)"),

@@ -158,6 +158,7 @@ NO_ROW = {
     "call.cause=none": "the call goes on",
     "trunk.qualify=off": "as the guide asks",
     "trunk.registration=off": "as the guide asks",
+    "trunk.inbound_auth=off": "as the guide asks",
     "dns=no-name-server": "it is this machine's, not the PBX's",
 }  # fmt: skip
 WRONG = {

@@ -15,6 +15,7 @@ from bwlib.diagnose.at_realm import USER
 from bwlib.diagnose.facts import Fact
 from bwlib.diagnose.scene import Scene
 from bwlib.pbx.asterisk_checks import audio_addresses, audio_elsewhere
+from bwlib.pbx.asterisk_read import ANY_REALM, trunk_auth_of
 from bwlib.phone import host_towards
 from bwlib.sip.agent import Agent
 from bwlib.sip.uri import SipUri, SipUriError
@@ -33,7 +34,8 @@ def probe(scene: Scene) -> list[Fact]:
     if look is None:
         return []
     state: PbxState = look(table.trunk, table.extension, scene.run.settings.test.dial, "")
-    scene.hashed = bool(state.trunk.get("auth", {}).get("md5_cred"))
+    scene.trunk_ha1 = state.trunk_ha1
+    scene.run.record.redactor.learn("trunk's HA1", state.trunk_ha1.get_secret_value())
     facts = [*_contacts(scene, state), *_trunk(state), *_extension(state), *_dialled(state), *_pending(state)]
     facts += by_log.of_files(scene, state.refused)
     if state.rtp_ports:
@@ -94,14 +96,17 @@ async def _options(uri: str, target: tuple[str, int]) -> bool:
 
 
 def _trunk(state: PbxState) -> list[Fact]:
-    endpoint, auth = state.trunk.get("endpoint", {}), state.trunk.get("auth", {})
+    endpoint = state.trunk.get("endpoint", {})
     if not endpoint or "trunk" in state.unknown:
         return []
     facts = []
     if not endpoint.get("outbound_auth"):
         facts.append(Fact("trunk.outbound_auth", "absent", "the trunk's endpoint has no outbound_auth", SOURCE))
-    realm = auth.get("realm", "")
-    if realm:
+    asks = bool(endpoint.get("auth"))
+    says = f"the trunk's endpoint asks {'its callers for a password: auth is set' if asks else 'nobody for a password'}"
+    facts.append(Fact("trunk.inbound_auth", "on" if asks else "off", says, SOURCE))
+    realm = trunk_auth_of(state.trunk).get("realm", "")
+    if realm not in ANY_REALM:
         facts.append(Fact("trunk.realm", realm, f"the trunk's authentication says realm={realm}", SOURCE))
     encryption = endpoint.get("media_encryption", "")
     if encryption not in ("", "no", "none"):

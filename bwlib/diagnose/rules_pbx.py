@@ -108,6 +108,17 @@ TRUNK = (
         "set it to the SIP URI's password", "no callbacks", OUT_REFUSED, "trunk",
     ),
     read(
+        "wrong-realm-in-hash",
+        "The trunk's hashed password (md5_cred, password_digest) is over another realm than the FQDN",
+        {"trunk.password": ("other-realm",)},
+        "give the trunk the password itself, or the MD5 of user:FQDN:password", "no callbacks", OUT_REFUSED, "trunk",
+    ),
+    read(
+        "hash-case", "The trunk's hashed password (md5_cred, password_digest) is written in upper-case letters",
+        {"trunk.password": ("upper-case",)}, "spell it in lower case: the digest is computed with it as it is written",
+        "no callbacks", OUT_REFUSED, "trunk",
+    ),
+    read(
         "foreign-caller-id", "The trunk's From user is not the site's number in +E.164",
         {"trunk.from_user": ("not-e164", "other-number")},
         "set From user on the trunk to the site's number in +E.164", "caller id",
@@ -169,6 +180,12 @@ TRUNK = (
         "media-encryption", "The trunk demands encrypted media, which the guide does not ask for",
         {"trunk.encryption": ("on",), "outward.trunk": FAILED},
         "set media_encryption to no on the trunk (FreePBX: Media Encryption: None)", "firewall", {**OUT, **IN},
+    ),
+    read(
+        "inbound-auth", "The trunk asks Bandwidth's calls for a password, and Bandwidth has none to answer with",
+        {"trunk.inbound_auth": ("on",)},
+        "remove auth= from the trunk's endpoint (FreePBX: Authentication: Outbound); Bandwidth is known by its address",
+        "no callbacks", IN_TURNED_AWAY,
     ),
     read(
         "unknown-inbound", "Inbound calls on the trunk do not lead to the site's extension",

@@ -38,6 +38,10 @@ def read_log_since(ami: Ami, files: Files, when: datetime) -> tuple[str, ...]:
 
     when: with a time zone. Raises nothing of the PBX's.
     """
+    return _lines(ami, files, when)[-MOST_LINES:]
+
+
+def _lines(ami: Ami, files: Files, when: datetime) -> tuple[str, ...]:
     try:
         now = _now_there(ami)
         since = now - (datetime.now(UTC) - when)
@@ -51,7 +55,7 @@ def read_log_since(ami: Ami, files: Files, when: datetime) -> tuple[str, ...]:
         except PbxError:
             continue
     lines = [line for _, line in sorted(found, key=lambda pair: pair[0])]  # stable: one file's order stays
-    return tuple(dict.fromkeys(lines))[-MOST_LINES:]
+    return tuple(dict.fromkeys(lines))
 
 
 def refused_since_reload(ami: Ami, files: Files) -> tuple[str, ...]:
@@ -62,7 +66,7 @@ def refused_since_reload(ami: Ami, files: Files) -> tuple[str, ...]:
         return ()
     if reloaded is None:
         return ()
-    lines = read_log_since(ami, files, datetime.fromtimestamp(reloaded - RELOAD_S, UTC))
+    lines = _lines(ami, files, datetime.fromtimestamp(reloaded - RELOAD_S, UTC))
     return tuple(line for line in lines if any(words in line for words in REFUSED))
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 from bwlib.errors import PbxRefused
 from bwlib.pbx.ami import Ami
 from bwlib.pbx.asterisk_pending import dialplan_pending, pjsip_pending
-from bwlib.pbx.asterisk_read import Settings, registrations_from, settings_from_ami
+from bwlib.pbx.asterisk_read import Settings, ha1_of, registrations_from, settings_from_ami, trunk_auth_of
 from bwlib.pbx.asterisk_text import MASK, SECRET_KEYS
 from bwlib.pbx.state import Contact, Dialled, MediaCount, PbxState, Transport
 
@@ -67,6 +67,7 @@ def read_state(
         not_in_force=ask("not_in_force", lambda: _not_in_force(ami, endpoints, transports, context), ()),
         changed_since_reload=ask("changed_since_reload", lambda: _changed(ami, folder), ()),
         unknown=unknown,
+        trunk_ha1=ha1_of(trunk_auth_of(of_trunk)),
     )
 
 

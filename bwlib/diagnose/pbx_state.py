@@ -9,6 +9,7 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
+from bwlib.diagnose import by_log
 from bwlib.diagnose.at_pbx import G711
 from bwlib.diagnose.at_realm import USER
 from bwlib.diagnose.facts import Fact
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from bwlib.pbx.state import Contact, PbxState
 
 SOURCE = "PBX"
-OPTIONS_S = 1.5
+OPTIONS_S = 2.5
+RFC4733 = ("rfc4733", "auto", "auto_info")  # dtmf_mode by which Asterisk takes telephone-events
 
 
 def probe(scene: Scene) -> list[Fact]:
@@ -38,6 +40,7 @@ def probe(scene: Scene) -> list[Fact]:
         scene.inbound = look(table.trunk, table.extension, table.extension, context).dialled
     scene.run.record.redactor.learn("trunk's HA1", state.trunk_ha1.get_secret_value())
     facts = [*_contacts(scene, state), *_trunk(state), *_extension(state), *_dialled(state), *_pending(state)]
+    facts += by_log.of_files(scene, state.refused)
     if state.rtp_ports:
         says = "the PBX takes audio on UDP ports {} to {}: open them to Bandwidth".format(*state.rtp_ports)
         facts.append(Fact("pbx.rtp", "known", says, SOURCE))
@@ -114,6 +117,9 @@ def _trunk(state: PbxState) -> list[Fact]:
     realm = trunk_auth_of(state.trunk).get("realm", "")
     if realm not in ANY_REALM:
         facts.append(Fact("trunk.realm", realm, f"the trunk's authentication says realm={realm}", SOURCE))
+    encryption = endpoint.get("media_encryption", "")
+    if encryption not in ("", "no", "none"):
+        facts.append(Fact("trunk.encryption", "on", f"the trunk's media_encryption is {encryption}", SOURCE))
     wrong, given = audio_elsewhere(state), audio_addresses(state)
     says = "; ".join(f"{name} is {address}" for name, address in (wrong or given).items())
     word = "elsewhere" if wrong else "own"
@@ -128,6 +134,9 @@ def _extension(state: PbxState) -> list[Fact]:
     allow = endpoint.get("allow", "")
     if allow and not any(codec in allow for codec in G711):
         facts.append(Fact("extension.codecs", "no-g711", f"the extension allows {allow}", SOURCE))
+    dtmf = endpoint.get("dtmf_mode", "")
+    if dtmf and dtmf not in RFC4733:
+        facts.append(Fact("extension.dtmf", "differs", f"the extension's dtmf_mode is {dtmf}", SOURCE))
     return facts
 
 

@@ -181,14 +181,19 @@ def rtp_ports_from(output: Iterable[str]) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
-def _changed(ami: Ami, folder: Path | None) -> tuple[str, ...]:
-    """Files of pjsip that were written after the last reload. One second of it cannot be told, and does not count."""
+def last_reload(ami: Ami) -> float | None:
+    """When Asterisk last read its configuration, in seconds since 1970; one second of it cannot be told."""
     said = re.search(r"Last reload: (\d+)", "\n".join(ami.command("core show uptime seconds")))
-    if folder is None or said is None:
+    return time.time() - int(said[1]) if said else None
+
+
+def _changed(ami: Ami, folder: Path | None) -> tuple[str, ...]:
+    """Files of pjsip that were written after the last reload. The second that cannot be told does not count."""
+    reloaded = last_reload(ami)
+    if folder is None or reloaded is None:
         raise PbxRefused("see when Asterisk's files changed", "they are not on this machine", "look at them there")
-    reload_is_over = int(time.time()) - int(said[1]) + 1
     paths = [path for pattern in _RELOADED_FILES for path in sorted(folder.glob(pattern))]
-    return tuple(str(path.relative_to(folder)) for path in paths if _changed_at(path) >= reload_is_over)
+    return tuple(str(path.relative_to(folder)) for path in paths if _changed_at(path) >= int(reloaded) + 1)
 
 
 def _changed_at(path: Path) -> float:

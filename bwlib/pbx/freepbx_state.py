@@ -190,11 +190,12 @@ def read_log_since(driver: Driver, when: datetime) -> tuple[str, ...]:
     try:
         with driver:
             said = driver.shell("read the end of Asterisk's log", LOG_SCRIPT)
-        now_there, _, text = (said or "").partition("\n")
-        since = datetime.fromisoformat(now_there.strip()) - (datetime.now(UTC) - when)
+        time_there, _, text = (said or "").partition("\n")
+        now = datetime.fromisoformat(time_there.strip())
+        since = now - (datetime.now(UTC) - when)
     except (PbxError, ValueError):
         return ()
-    lines = [line for _, line in sorted(lines_since(text, since), key=lambda pair: pair[0])]
+    lines = [line for _, line in sorted(lines_since(text, since, now), key=lambda pair: pair[0])]
     return tuple(dict.fromkeys(lines))[-MOST_LINES:]
 
 

@@ -72,7 +72,10 @@ TRUNK = (
     ),
     read(
         "wrong-proxy", "The trunk's outbound proxy is not the one that leads to the realm",
-        {"trunk.outbound_proxy": ("differs",), "trunk.needs_dns": ("no",)},
+        {
+            "trunk.outbound_proxy": ("differs",), "trunk.needs_dns": ("no",),
+            "outward.phone": ("not-answered", "unknown"),  # an answered call came by it to the application
+        },
         "correct the trunk's outbound proxy, or its port", "firewall", OUT_NOT_SENT, "trunk",
     ),
     read(

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from bwlib.pbx import freepbx_state
-from bwlib.pbx.asterisk_log import lines_since, without_secrets
+from bwlib.pbx.asterisk_log import complaints_of_files, lines_since, without_secrets
 from bwlib.pbx.asterisk_pending import dialplan_differences, pjsip_differences, sections_from
 from bwlib.pbx.asterisk_state import (
     contacts_from,
@@ -273,6 +273,20 @@ def test_a_log_without_years_is_read_over_new_year() -> None:
     text = "[Dec 31 23:59:59] ERROR[1] a: old year\n[Jan  1 00:00:01] ERROR[1] a: new year\n"
     for since, told in (("2026-12-31 23:59:00", ["old year", "new year"]), ("2027-01-01", ["new year"])):
         assert [line[-8:] for _, line in lines_since(text, datetime.fromisoformat(since))] == told
+
+
+def test_what_the_log_says_against_a_file_is_told_once_and_nothing_else_is() -> None:
+    lines = [
+        "[2026-11-27 13:01:28.905] WARNING[121] config.c: parse error: no closing ']', line 51 of /etc/pjsip.conf",
+        "[2026-11-27 13:01:28.909] WARNING[27][C-02] config.c: parse error: no closing ']', line 51 of /etc/pjsip.conf",
+        "[2026-11-27 13:01:29.010] NOTICE[121] res_sorcery_config.c: Retaining existing configuration",
+        "[Nov 27 13:01:29] ERROR[121] res_sorcery_config.c: Could not create an object of type 'aor' with id 'demo'",
+        "[2026-11-27 13:01:31.271] ERROR[121] res_pjsip.c: Endpoint 'demo': Could not create dialog",
+    ]
+    assert complaints_of_files(lines) == (
+        "parse error: no closing ']', line 51 of /etc/pjsip.conf",
+        "Could not create an object of type 'aor' with id 'demo'",
+    )
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,10 @@ from bwlib.pbx.asterisk_text import MASK, mask_secrets
 MOST_LINES = 200
 READ_BYTES = 1_000_000  # from the end of each log
 _LINE = re.compile(r"\[([^\]]+)\]\s+(?:NOTICE|WARNING|ERROR)\[")
+# The sources of Asterisk that read files; they say a line's number and the file, or the object that was not made.
+_ABOUT_FILES = re.compile(
+    r"\[[^\]]+\]\s+(?:WARNING|ERROR)\[\S* (?:config|config_options|res_sorcery_config|pbx|pbx_config)\.c: (.+)"
+)
 # password=..., "secret: ...", and the fields of a digest: response="..."
 _NAMED_SECRETS = re.compile(
     r"(?i)(\b(?:\w*password|passwd|\w*secret|md5_?cred|ha1b?)\s*[=:]\s*|\b(?:response|cnonce|nonce)=)"
@@ -94,6 +98,12 @@ def _time(text: str, near: datetime) -> datetime | None:
     if abs(at - near) < timedelta(days=183):
         return at
     return at.replace(year=near.year + (1 if at < near else -1))
+
+
+def complaints_of_files(lines: Iterable[str]) -> tuple[str, ...]:
+    """What the warnings and errors among them say against a configuration file, each once, without time and thread."""
+    found = (_ABOUT_FILES.match(line) for line in lines)
+    return tuple(dict.fromkeys(match[1] for match in found if match))
 
 
 def without_secrets(line: str) -> str:

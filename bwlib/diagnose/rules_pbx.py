@@ -36,9 +36,10 @@ SET_UP = (
 TRUNK = (
     read(
         "pbx-unreachable",
-        "The PBX's manager interface (FreePBX: its pages) does not answer at the address in the site file",
+        "The PBX's manager interface (FreePBX: its pages) does not answer at its address",
         {"probe.pbx": ("unreachable", "no-answer")},
-        "start the PBX; check the address in the site file, and the firewall on the way to it",
+        "start the PBX (the sandbox's: bw-runbook sandbox down, then up); check the address in the site file, and the "
+        "firewall on the way to it",
         "firewall", {**OUT, **IN, "phone.register": ("silent",)},
     ),
     read(
@@ -245,8 +246,8 @@ ROUTE = (
     read(
         "extension-route", "The extension's calls do not use the site's outbound route",
         {"extension.route": ("differs",)},
-        "let the extension dial in the route's context (FreePBX: enable the route for it)", "no callbacks",
-        OUT_NOT_SENT, "extension",
+        "let the extension dial in the route's context (Asterisk: context = bw-outbound-<route>; FreePBX: enable the "
+        "route for it)", "no callbacks", OUT_NOT_SENT, "extension",
     ),
     read(
         "phone-password", "The extension's secret on the PBX is not the one that the site file points to",

@@ -16,7 +16,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bwlib.calling import one_call_at_a_time
-from bwlib.diagnose import at_bandwidth, at_callback, at_pbx, at_realm, by_call, by_ladder, by_log, ladder, pbx_state
+from bwlib.diagnose import (
+    at_bandwidth,
+    at_callback,
+    at_pbx,
+    at_realm,
+    by_call,
+    by_events,
+    by_ladder,
+    by_log,
+    ladder,
+    pbx_state,
+)
 from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.scene import Probe, Scene
 from bwlib.diagnose.verdict import Verdict, judge, with_traps
@@ -127,14 +138,19 @@ def _with_calls(scene: Scene, facts: Facts, tell: Tell) -> None:
 
 def _of_calls(scene: Scene, facts: Facts, began: float, told: Sequence[Mapping[str, str]]) -> list[Fact]:
     events = _since(scene, began)
-    found = by_ladder.of_pbx(scene, told) + by_log.of_call(scene, _log(scene, began))
+    found = by_events.read(scene, told) + by_log.of_call(scene, _log(scene, began))
     if events is None:
         return [*found, *by_ladder.of_phone(Facts([*facts.values(), *found]))]
     inward = facts.value("inward.create") == "ok"
     tried = "outward.phone" in facts
     names = {"outward": "outward.phone", "inward": "inward.phone"}
     answered = [way for way, name in names.items() if facts.value(name) in ("answered", "rang")]
-    return [*by_ladder.read(scene, events, outward=tried, inward=inward, answered=answered), *found]
+    unanswered = [way for way, name in names.items() if facts.value(name) in ("not-answered", "did-not-ring")]
+    left = Facts(found).value("outward.left") != "no"
+    read = by_ladder.read(
+        scene, events, outward=tried, inward=inward, answered=answered, unanswered=unanswered, left=left
+    )
+    return [*read, *found]
 
 
 def _since(scene: Scene, began: float) -> list[SipEvent] | None:

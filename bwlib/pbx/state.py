@@ -86,7 +86,8 @@ class MediaCount:
     """RTP of one channel of a call that is up: packets since its beginning, as the PBX counts them.
 
     codec as Asterisk says it, cut to six characters. local, remote: "host:port" from and to which it sends, number: of
-    whoever is at that leg's far end; each "" when the PBX does not say it.
+    whoever is at that leg's far end, call_id: its Call-ID in SIP, linked: what all legs of one call have in common;
+    each "" when the PBX does not say it.
     """
 
     channel: str
@@ -98,3 +99,5 @@ class MediaCount:
     local: str = ""
     remote: str = ""
     number: str = ""
+    call_id: str = ""
+    linked: str = ""

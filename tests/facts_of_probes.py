@@ -15,7 +15,7 @@ import bwlib.diagnose
 from bwlib.bandwidth.callback import CallbackFaultKind
 from bwlib.diagnose import facts, ladder
 from bwlib.diagnose.at_pbx import _APART
-from bwlib.diagnose.by_ladder import DECIDING
+from bwlib.diagnose.by_log import DECIDING
 from bwlib.diagnose.row import ENDED_BADLY
 from bwlib.models import Trunk
 from bwlib.steps.application import FIELDS
@@ -45,7 +45,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     },
     "_not_tried: f'probe.{way}.digits'": tuple(f"probe.{way}.digits" for way in WAYS),
     "_facts: f'{way}.{what}'": ("outward.trunk", "inward.pbx"),
-    "of_log: f'log.{name}'": tuple(f"log.{name}" for name in DECIDING),
+    "of_call: f'log.{name}'": tuple(f"log.{name}" for name in DECIDING),
     **{
         f"{function}: f'probe.{{name}}'": tuple(f"probe.{name}" for name in ("bandwidth", "callback", "pbx", "calls"))
         for function in ("_side_by_side", "_found")

@@ -51,6 +51,7 @@ class World:
         self.client = SimpleNamespace(get_call=self._no_call)
         self.on = SimpleNamespace(
             pbx=lambda: self.pbx, call_lock=folder / "call.lock", readback=None, trunk_proxy="127.0.0.2:5070",
+            number="+19195550100",
             application=SimpleNamespace(call_initiated_url="https://app.example.com/initiate"), client=self.client,
             sip_events=lambda since: self.events(since) if self.events else [],
         )  # fmt: skip

@@ -13,9 +13,9 @@ from bwlib.asking_words import CARDS
 from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.row import SYMPTOMS, Bullet, Rule, Where
 from bwlib.diagnose.rules import RULES
-from bwlib.diagnose.verdict import Verdict, judge
+from bwlib.diagnose.verdict import NOTEBOOKS, Verdict, judge
 from bwlib.diagnosing import _MENDS
-from bwlib.widgets.diagnosis import _TO_MEND, BULLETS
+from bwlib.widgets.diagnosis import BULLETS
 
 MADE = produced()
 ROWS = [pytest.param(rule, id=f"{number}-{rule.name}") for number, rule in enumerate(RULES)]
@@ -26,7 +26,7 @@ GUESSED = [row for row, rule in zip(ROWS, RULES, strict=True) if rule.kind != "r
 SHARED = {
     "callback-get", "callback-password", "site-password", "wrong-password", "realm-unresolved", "realm-silent",
     "webhook-lost", "answer-held-back", "firewall-at-pbx", "nat-address", "rtp-to-pbx-lost", "rtp-from-pbx-lost",
-    "digits-lost", "packets-lost",
+    "digits-lost", "packets-lost", "extension-dtmf",
 }  # fmt: skip
 SURE = {"seen": "likely", "fits": "possible"}
 
@@ -158,6 +158,7 @@ NO_ROW = {
     "call.cause=none": "the call goes on",
     "trunk.qualify=off": "as the guide asks",
     "trunk.registration=off": "as the guide asks",
+    "trunk.inbound_auth=off": "as the guide asks",
     "dns=no-name-server": "it is this machine's, not the PBX's",
 }  # fmt: skip
 WRONG = {
@@ -185,7 +186,7 @@ def test_whatever_a_probe_says_is_wrong_is_in_the_table() -> None:
 def test_every_step_of_a_row_has_a_card_and_a_mend() -> None:
     steps = {rule.step for rule in RULES if rule.step}
     assert steps <= set(CARDS)
-    assert steps == set(_MENDS) == set(_TO_MEND)
+    assert steps == set(_MENDS) == set(NOTEBOOKS)
 
 
 def test_every_bullet_is_one_of_the_guide_and_has_a_heading() -> None:

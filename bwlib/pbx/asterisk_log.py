@@ -15,11 +15,17 @@ from bwlib.errors import PbxError
 from bwlib.pbx.ami import Ami
 from bwlib.pbx.asterisk_files import Files
 from bwlib.pbx.asterisk_pending import sections_from
+from bwlib.pbx.asterisk_state import last_reload
 from bwlib.pbx.asterisk_text import MASK, mask_secrets
 
 MOST_LINES = 200
+RELOAD_S = 1.0  # a second of when it reloaded cannot be told, and it writes while it reads
 READ_BYTES = 1_000_000  # from the end of each log
 _LINE = re.compile(r"\[([^\]]+)\]\s+(?:NOTICE|WARNING|ERROR)\[")
+# The sources of Asterisk that read files; they say a line's number and the file, or the object that was not made.
+_ABOUT_FILES = re.compile(
+    r"\[[^\]]+\]\s+(?:WARNING|ERROR)\[\S* (?:config|config_options|res_sorcery_config|pbx|pbx_config)\.c: (.+)"
+)
 # password=..., "secret: ...", and the fields of a digest: response="..."
 _NAMED_SECRETS = re.compile(
     r"(?i)(\b(?:\w*password|passwd|\w*secret|md5_?cred|ha1b?)\s*[=:]\s*|\b(?:response|cnonce|nonce)=)"
@@ -32,6 +38,10 @@ def read_log_since(ami: Ami, files: Files, when: datetime) -> tuple[str, ...]:
 
     when: with a time zone. Raises nothing of the PBX's.
     """
+    return _lines(ami, files, when)[-MOST_LINES:]
+
+
+def _lines(ami: Ami, files: Files, when: datetime) -> tuple[str, ...]:
     try:
         now = _now_there(ami)
         since = now - (datetime.now(UTC) - when)
@@ -45,7 +55,18 @@ def read_log_since(ami: Ami, files: Files, when: datetime) -> tuple[str, ...]:
         except PbxError:
             continue
     lines = [line for _, line in sorted(found, key=lambda pair: pair[0])]  # stable: one file's order stays
-    return tuple(dict.fromkeys(lines))[-MOST_LINES:]
+    return tuple(dict.fromkeys(lines))
+
+
+def refused_since_reload(ami: Ami, files: Files) -> tuple[str, ...]:
+    """What it had against its configuration files when it last read them. () when its log is not readable."""
+    try:
+        reloaded = last_reload(ami)
+    except PbxError:
+        return ()
+    if reloaded is None:
+        return ()
+    return complaints_of_files(_lines(ami, files, datetime.fromtimestamp(reloaded - RELOAD_S, UTC)))
 
 
 def _now_there(ami: Ami) -> datetime:
@@ -93,6 +114,12 @@ def _time(text: str, now: datetime) -> datetime | None:
             if at <= now + timedelta(days=1):
                 return at
     return None
+
+
+def complaints_of_files(lines: Iterable[str]) -> tuple[str, ...]:
+    """What the warnings and errors among them say against a configuration file, each once, without time and thread."""
+    found = (_ABOUT_FILES.match(line) for line in lines)
+    return tuple(dict.fromkeys(match[1] for match in found if match))
 
 
 def without_secrets(line: str) -> str:

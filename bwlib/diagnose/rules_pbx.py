@@ -73,7 +73,10 @@ TRUNK = (
     ),
     read(
         "wrong-proxy", "The trunk's outbound proxy is not the one that leads to the realm",
-        {"trunk.outbound_proxy": ("differs",), "trunk.needs_dns": ("no",)},
+        {
+            "trunk.outbound_proxy": ("differs",), "trunk.needs_dns": ("no",),
+            "outward.phone": ("not-answered", "unknown"),  # an answered call came by it to the application
+        },
         "correct the trunk's outbound proxy, or its port", "firewall", OUT_NOT_SENT, "trunk",
     ),
     read(
@@ -194,6 +197,11 @@ TRUNK = (
         "let the trunk's inbound context dial the extension", "no callbacks", IN, "trunk",
     ),
     read(
+        "inbound-lines", "The trunk's inbound dialplan is not as this runbook writes it: more may be reached there",
+        {"trunk.inbound_extension": ("unread",)},
+        "let the trunk's inbound context dial the extension, and nothing else", "no callbacks", {}, "trunk",
+    ),
+    read(
         "transfers-on", "The far end may transfer the trunk's calls to numbers of its choice (toll fraud)",
         {"trunk.transfers": ("differs",)}, "switch transfers off on the trunk", "caller id", {}, "trunk",
     ),
@@ -210,6 +218,11 @@ ROUTE = (
     read(
         "route-trunk", "The outbound route uses another trunk", {"route.trunk": ("differs",)},
         "let the route use the site's trunk", "no callbacks", OUT, "route",
+    ),
+    read(
+        "route-lines", "The outbound route's dialplan is not as this runbook writes it", {"route.lines": ("other",)},
+        "compare the lines in the evidence with those that Apply would write (bw-runbook sheet --pbx asterisk)",
+        "no callbacks", {}, "route",
     ),
     read(
         "route-caller-id", "The outbound route sets a caller id that is not the site's number",

@@ -16,6 +16,7 @@ from bwlib.models import Application, Extension, Finding, InboundSipUri, Outboun
 if TYPE_CHECKING:
     from bwlib.guide import Run
     from bwlib.models import SipEvent
+    from bwlib.pbx.state import Dialled
     from bwlib.phone import Phone
 
 
@@ -65,6 +66,8 @@ class Scene:
     on_pbx: Configured = field(default_factory=Configured)
     contact: str = ""  # of the extension: "none", "alive", "silent"
     trunk_ha1: SecretStr = NO_SECRET  # of a PBX that keeps it in the place of the trunk's password
+    dialled: Dialled | None = None  # what the PBX does with the dialled number in the extension's context
+    inbound: Dialled | None = None  # and with the extension's number in the trunk's, where that is not as written
     traps: list[Finding] = field(default_factory=list)
     sip_call_ids: set[str] = field(default_factory=set)
     our_calls: set[str] = field(default_factory=set)

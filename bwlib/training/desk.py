@@ -69,7 +69,8 @@ class Lab:
             if self.about["call"] in (way, "both"):
                 try:
                     place()
-                except BwlibError as error:  # that it fails is what the lab is about
+                except BwlibError as error:  # that it fails is what the lab is about; its advice would be a hint
+                    error.do_next = "find out why: lab.tools() tells where to look"
                     show.show_fault(error)
 
     def tools(self) -> None:

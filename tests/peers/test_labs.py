@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from nbclient import NotebookClient
 from peers import asterisk
 
 from bwlib import open_lab
+from bwlib.errors import BwlibError
 from bwlib.record.pack import pack
 from bwlib.record.verify import verify
 from bwlib.sandbox import control
@@ -94,6 +96,8 @@ def test_nothing_but_mending_passes_a_lab(home: Path, tmp_path: Path) -> None:
     text.write_text(TWO_SILENCES.replace("wrong-username", "phone-codec").replace("edge-silent", "digits-lost"))
     assert ask_judge("check", lab.seat)["reasons"] == ["the call from the extension was not heard"]
 
+    with pytest.raises(BwlibError, match="Not during a lab"):
+        sandbox.reset()
     sandbox.set_switch("challenge", "off")
     sandbox.switch_faults_off()
     assert "challenge was put back" in ask_judge("check", lab.seat)["reasons"][0]
@@ -144,6 +148,8 @@ def test_run_all_of_an_untouched_lab_ends_without_an_error_and_says_not_passed_y
         for cell in notebook.cells
         for output in cell.get("outputs", [])
     )
+    html = "".join(output.get("data", {}).get("text/html", "") for cell in notebook.cells for output in cell["outputs"])
+    assert re.search(r'<a href="http://127\.[^"]+/dashboard" target="_blank" rel="noopener">', html)
     assert said.count("NOT PASSED YET") == 2
     assert "PASSED" not in said.replace("NOT PASSED YET", "")
     assert "no-route" not in said

@@ -36,7 +36,7 @@ def diagnose(
     if as_json:
         print(json.dumps({**found.as_json(), "record": str(folder)}))
     else:
-        _print(found)
+        _print(found, site_file)
         print(folder)
     raise typer.Exit(found.exit_code)
 
@@ -68,7 +68,7 @@ def _look(site_file: Path, **how: Any) -> tuple[Diagnosis, Path]:
     return found, record.folder
 
 
-def _print(found: Diagnosis) -> None:
+def _print(found: Diagnosis, site_file: Path) -> None:
     verdict = found.verdict
     sign = "✔" if verdict.healthy else "✘"
     _say(f"{sign} {found.sentence}")
@@ -79,12 +79,14 @@ def _print(found: Diagnosis) -> None:
             _say(f"because {because}", 3)
         _say(f"fix: {cause.fix}", 3)
         if cause.step:
-            _say(f"or by Apply: step {cause.step}", 3)
+            _say(f"or by Apply: {cause.by_apply}", 3)
         if cause.next_probe:
             _say(f"to be sure: {cause.next_probe}", 3)
     for title, listed in (("not explained", verdict.unexplained), ("could not look at", verdict.not_looked)):
         for said in listed:
             _say(f"{title}: {said}")
+    if any(cause.step for cause in verdict.causes):
+        print(f"\nall that Apply mends, without a click: bw-runbook run {site_file}")
     if not verdict.healthy and verdict.ruled_out:
         print(f"\nruled out: {len(verdict.ruled_out)} causes (--json lists them)")
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bwlib.cli_output import AsJson, talk
-from bwlib.errors import SettingsError
+from bwlib.errors import PbxRefused, SettingsError
 
 app = typer.Typer(no_args_is_help=True, help="The local stand-in for Bandwidth, with a real Asterisk as PBX.")
 
@@ -42,11 +42,19 @@ def down() -> None:
 
 @app.command()
 def reload() -> None:
-    """Have the sandbox's Asterisk read its files again, after somebody has written into them by hand."""
+    """Have the sandbox's Asterisk read its files again, after somebody has written into them by hand.
+
+    Exit 4 when its log complains of one of them.
+    """
+    from bwlib.pbx.asterisk import AsteriskPbx
     from bwlib.run import sandbox_pbx
 
-    sandbox_pbx(_running_sandbox()).apply()
-    talk("Asterisk has read its files")
+    pbx = sandbox_pbx(_running_sandbox())
+    assert isinstance(pbx, AsteriskPbx)
+    said = pbx.reload_and_listen()
+    if said:
+        raise PbxRefused("have Asterisk read its files", f"its log: {'; '.join(said)}", "mend that, then reload again")
+    talk("Asterisk has read its files, and its log complains of none; bw-runbook diagnose tells whether calls work")
 
 
 @app.command()

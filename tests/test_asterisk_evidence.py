@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from bwlib.pbx import freepbx_state
-from bwlib.pbx.asterisk_log import lines_since, without_secrets
+from bwlib.pbx.asterisk_log import complaints_of_files, lines_since, without_secrets
 from bwlib.pbx.asterisk_pending import dialplan_differences, pjsip_differences, sections_from
 from bwlib.pbx.asterisk_state import (
     contacts_from,
@@ -290,6 +290,20 @@ def test_a_line_of_many_months_ago_is_not_taken_for_one_of_next_year(day: str) -
     text, now = f"[{day} 10:00:00] ERROR[1] a: old\n", datetime.fromisoformat("2028-11-27 10:00:00")
     assert list(lines_since(text, now - timedelta(minutes=1), now)) == []
     assert len(list(lines_since(text, now - timedelta(days=400), now))) == 1
+
+
+def test_what_the_log_says_against_a_file_is_told_once_and_nothing_else_is() -> None:
+    lines = [
+        "[2026-11-27 13:01:28.905] WARNING[121] config.c: parse error: no closing ']', line 51 of /etc/pjsip.conf",
+        "[2026-11-27 13:01:28.909] WARNING[27][C-02] config.c: parse error: no closing ']', line 51 of /etc/pjsip.conf",
+        "[2026-11-27 13:01:29.010] NOTICE[121] res_sorcery_config.c: Retaining existing configuration",
+        "[Nov 27 13:01:29] ERROR[121] res_sorcery_config.c: Could not create an object of type 'aor' with id 'demo'",
+        "[2026-11-27 13:01:31.271] ERROR[121] res_pjsip.c: Endpoint 'demo': Could not create dialog",
+    ]
+    assert complaints_of_files(lines) == (
+        "parse error: no closing ']', line 51 of /etc/pjsip.conf",
+        "Could not create an object of type 'aor' with id 'demo'",
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from bwlib.asking_words import CARDS
 from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.row import SYMPTOMS, Bullet, Rule, Where
 from bwlib.diagnose.rules import RULES
-from bwlib.diagnose.verdict import Verdict, judge
+from bwlib.diagnose.verdict import NOTEBOOKS, Verdict, judge
 from bwlib.diagnosing import _MENDS
-from bwlib.widgets.diagnosis import _TO_MEND, BULLETS
+from bwlib.widgets.diagnosis import BULLETS
 
 MADE = produced()
 ROWS = [pytest.param(rule, id=f"{number}-{rule.name}") for number, rule in enumerate(RULES)]
@@ -186,7 +186,7 @@ def test_whatever_a_probe_says_is_wrong_is_in_the_table() -> None:
 def test_every_step_of_a_row_has_a_card_and_a_mend() -> None:
     steps = {rule.step for rule in RULES if rule.step}
     assert steps <= set(CARDS)
-    assert steps == set(_MENDS) == set(_TO_MEND)
+    assert steps == set(_MENDS) == set(NOTEBOOKS)
 
 
 def test_every_bullet_is_one_of_the_guide_and_has_a_heading() -> None:

@@ -215,8 +215,8 @@ def _wanted_route(scene: Scene, found: OutboundRoute) -> OutboundRoute:
 def _extension(scene: Scene, found: Extension) -> list[Fact]:
     table, secret = scene.run.settings.pbx, scene.extension_secret()
     same = found.route == table.route
-    wanted = "" if same else f", wanted {table.route}"
-    says = f"extension {found.number} dials by {found.route or 'no route'}{wanted}"
+    wanted = "" if same else f", wanted route {table.route}"
+    says = f"extension {found.number} dials by {f'route {found.route}' if found.route else 'no route'}{wanted}"
     facts = [Fact("extension.route", "as-wanted" if same else "differs", says, SOURCE)]
     if secret is not None:
         fits = secret.get_secret_value() == found.secret.get_secret_value()

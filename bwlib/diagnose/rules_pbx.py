@@ -232,8 +232,8 @@ ROUTE = (
     read(
         "extension-route", "The extension's calls do not use the site's outbound route",
         {"extension.route": ("differs",)},
-        "let the extension dial in the route's context (FreePBX: enable the route for it)", "no callbacks",
-        OUT_NOT_SENT, "extension",
+        "let the extension dial in the route's context (Asterisk: context = bw-outbound-<route>; FreePBX: enable the "
+        "route for it)", "no callbacks", OUT_NOT_SENT, "extension",
     ),
     read(
         "phone-password", "The extension's secret on the PBX is not the one that the site file points to",

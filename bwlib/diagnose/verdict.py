@@ -25,6 +25,12 @@ CONFIDENCE: dict[Confidence, str] = {
     "found": "read, and not as it should be; whether a failure comes from it was not seen",
 }
 
+# Where the card of each step stands whose Apply mends something.
+NOTEBOOKS = {
+    "application": "10_application", "realm": "20_sip_credentials", "sip_credential": "20_sip_credentials",
+    "inbound_sip_uri": "20_sip_credentials", "trunk": "30_pbx", "route": "30_pbx", "extension": "30_pbx",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -38,6 +44,11 @@ class Cause:
     bullet: str
     step: str = ""
     next_probe: str = ""
+
+    @property
+    def by_apply(self) -> str:
+        """Which card's Apply mends it, and in which notebook; "" where Apply cannot."""
+        return f"card {self.step.replace('_', ' ')}, notebook {NOTEBOOKS[self.step]}" if self.step else ""
 
 
 @dataclass(frozen=True)

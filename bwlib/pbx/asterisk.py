@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 import logging
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -19,7 +20,7 @@ from bwlib.pbx.ami import Ami, Tunnel
 from bwlib.pbx.ami_events import AmiWatch
 from bwlib.pbx.asterisk_checks import findings_in
 from bwlib.pbx.asterisk_files import Files, LocalFiles, OwnFiles
-from bwlib.pbx.asterisk_log import read_log_since, refused_since_reload
+from bwlib.pbx.asterisk_log import complaints_of_files, read_log_since, refused_since_reload
 from bwlib.pbx.asterisk_read import (
     Step,
     extension_from,
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 PJSIP, DIALPLAN = "pjsip.conf", "extensions.conf"
 # Each of them keeps objects of its own from pjsip.conf.
 RELOADED = ("res_pjsip.so", "res_pjsip_endpoint_identifier_ip.so", "res_pjsip_outbound_registration.so")
+LOG_SETTLE_S = 0.3  # its log is written by a thread of its own
 # One that we took out of the files runs on until the next apply; it is known by its context.
 OWN_CONTEXTS = (asterisk_text.INBOUND_CONTEXT, asterisk_text.outbound_context(""))
 
@@ -194,13 +196,15 @@ class AsteriskPbx:
 
     def apply(self) -> None:
         """Reload, then compare what is in force with what our files say. Raises PbxRefused when they differ."""
+        before = datetime.now(UTC)
         self.reload()
         different = self._not_taken_up()
         if different:
+            said = complaints_of_files(self.log_since(before))
             raise PbxRefused(
                 "reload Asterisk's configuration",
-                f"not in force as written: {'; '.join(different)}",
-                'read Asterisk\'s own log for the reason (such as "Could not create an object"), then apply again',
+                "; ".join([f"not in force as written: {', '.join(different)}", *(f"its log: {line}" for line in said)]),
+                "mend what its log complains of, or read that log for the reason, then apply again",
             )
 
     def reload(self) -> None:
@@ -209,6 +213,13 @@ class AsteriskPbx:
             said = [line for module in RELOADED for line in ami.command(f"module reload {module}")]
             said += ami.command("dialplan reload")
         log.info("Asterisk: %s", " / ".join(filter(None, said)))
+
+    def reload_and_listen(self) -> tuple[str, ...]:
+        """Reload, and what Asterisk's log then says against its files: () is a good answer, or a log not readable."""
+        before = datetime.now(UTC)
+        self.reload()
+        time.sleep(LOG_SETTLE_S)
+        return complaints_of_files(self.log_since(before))
 
     def registrations(self) -> list[Registration]:
         """name, registrar and state of each outbound registration of this Asterisk."""

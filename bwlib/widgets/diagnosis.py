@@ -12,10 +12,6 @@ from bwlib.sip.ladder import FAILED_HERE
 from bwlib.widgets import card, show
 
 _COLOURS = {"proven": card.RED, "likely": card.RED, "possible": "#6b4e00", "found": card.BLUE}
-_TO_MEND = {
-    "application": "10_application", "realm": "20_sip_credentials", "sip_credential": "20_sip_credentials",
-    "inbound_sip_uri": "20_sip_credentials", "trunk": "30_pbx", "route": "30_pbx", "extension": "30_pbx",
-}  # fmt: skip
 # Which facts belong to which bullet of the guide.
 BULLETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "no callbacks": (
@@ -90,8 +86,7 @@ def _show_cause(cause: Cause) -> None:
     html += card.line(CONFIDENCE[cause.confidence]) + _list(cause.because)
     rows = [("fix", cause.fix)]
     if cause.step:
-        mend = f"Apply on the card {cause.step.replace('_', ' ')}: under Mend it, or in notebook {_TO_MEND[cause.step]}"
-        rows.append(("by a click", mend))
+        rows.append(("by a click", f"Apply under Mend it: {cause.by_apply}"))
     if cause.next_probe:
         rows.append(("to be sure", cause.next_probe))
     html += card.facts(rows, "", plain=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import stat
 from collections.abc import Iterator
@@ -279,7 +280,17 @@ def test_apply_says_what_asterisk_did_not_take_up(pbx: Pbx, stage: stage_of.PbxS
     ours.write_text(ours.read_text().replace("dtmf_mode = rfc4733", "dtmf_mode = semaphore"))
     with pytest.raises(PbxRefused, match="trunk bandwidth") as caught:
         pbx.apply()
+    assert "its log: Error parsing dtmf_mode=semaphore at line" in caught.value.came_back
     assert TRUNK.password.get_secret_value() not in str(caught.value)
+
+
+def test_a_reload_tells_what_asterisk_says_against_a_file(pbx: AsteriskPbx, stage: stage_of.PbxStage) -> None:
+    pbx.put_trunk(TRUNK)
+    assert pbx.reload_and_listen() == ()
+    ours = stage.config_dir / "bw-runbook/pjsip.conf"
+    ours.write_text(ours.read_text().replace("[bandwidth-auth]", "[bandwidth-auth"))
+    [said] = pbx.reload_and_listen()
+    assert re.fullmatch(rf"parse error: no closing '\]', line \d+ of {re.escape(str(ours))}", said)
 
 
 def test_an_asterisk_that_is_down_is_unreachable(stage: stage_of.PbxStage) -> None:

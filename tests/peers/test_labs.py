@@ -145,12 +145,9 @@ def test_run_all_of_an_untouched_lab_ends_without_an_error_and_says_not_passed_y
     notebook = nbformat.read(labs_folder() / "02_number_not_in_service.ipynb", as_version=4)
     notebook.cells += [nbformat.v4.new_code_cell(source) for source in EDITED]
     NotebookClient(notebook, timeout=200, kernel_name="python3").execute()
-    said = "".join(
-        output.get("text") or output.get("data", {}).get("text/plain", "")
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-    )
-    html = "".join(output.get("data", {}).get("text/html", "") for cell in notebook.cells for output in cell["outputs"])
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    said = "".join(output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs)
+    html = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
     assert re.search(r'<a href="http://127\.[^"]+/dashboard" target="_blank" rel="noopener">', html)
     assert said.count("NOT PASSED YET") == 2
     assert "PASSED" not in said.replace("NOT PASSED YET", "")
@@ -163,13 +160,14 @@ def test_a_class_is_started_and_collected_on_the_command_line(home: Path, tmp_pa
     assert started.returncode == 0, started.stderr
     told = json.loads(started.stdout)
     assert Path(told["notebook"]).is_file()
+    assert told["certificates"] == str(home / "train" / "bob" / "certificates")
     seat = Seat(home / "train" / "bob", told["lab"])
     mend_all(seat)
     assert ask_judge("check", seat)["passed"] is True
     assert train("end", "bob").returncode == 0
     assert control.attach(seat.home) is None
 
-    collected = train("passed", str(home), "--json")
+    collected = train("passed", "--json")
     assert collected.returncode == 0, collected.stdout
     (row,) = json.loads(collected.stdout)
     assert (row["trainee"], row["seed"], row["holds"]) == ("bob", "3", True)

@@ -107,8 +107,11 @@ def passed(
     folder: Annotated[Path, typer.Argument(help="a folder with certificates anywhere below it", show_default=False)],
     labs: LabsFolder = None,
     as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="print CSV on stdout, for a spreadsheet")] = False,
 ) -> None:
     """Who passed what, below a folder, with verify's word on each certificate. Exit 9 when one does not hold.
+
+    One line for each trainee and lab, the first pass; --json and --csv have them all.
 
     A lab is known by what it breaks, not by its name: one that breaks something else than the lab of that name here
     (in the project, or in --labs) does not hold either.
@@ -124,6 +127,8 @@ def passed(
     found = certificates_in(folder, labs_in(labs or labs_folder()))
     if as_json:
         print(json.dumps([each.as_json() for each in found]))
+    elif as_csv:
+        _print_csv(found)
     else:
         _print_table(found)
     raise typer.Exit(0 if all(each.holds and each.known_lab is not False for each in found) else 9)
@@ -148,19 +153,41 @@ def end(
 
 
 def _print_table(found: list[Certificate]) -> None:
+    from bwlib.training.certificate import one_each
+
     if not found:
         talk("no certificate there")
         return
     rows = [("trainee", "lab", "passed (UTC)", "minutes", "hints", "attempts", "verify")]
-    for each in found:
+    for each, times in one_each(found):
         hints = f"{each.hints}{' +solution' if each.saw_solution else ''}"
         when, word = each.passed[:16].replace("T", " "), f"{each.signer or 'nobody'}: {each.sentence}"
         if each.known_lab is False:
             word += "; NOT the lab of that name here: it breaks something else"
+        if times > 1:
+            word += f" (the first of {times})"
         rows.append((each.trainee, each.lab, when, f"{each.minutes:g}", hints, str(each.attempts), word))
     widths = [max(len(row[place]) for row in rows) for place in range(6)]
     for row in rows:
         _print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[6]]))
+
+
+def _print_csv(found: list[Certificate]) -> None:
+    import csv
+    import dataclasses
+
+    from bwlib.training.certificate import Certificate
+
+    names = [field.name for field in dataclasses.fields(Certificate)]
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow(names)
+    for each in found:
+        out.writerow([_cell(getattr(each, name)) for name in names])
+
+
+def _cell(value: object) -> object:
+    """A certificate is its maker's word: a spreadsheet is not to take it for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
 
 
 def _print(text: str) -> None:

@@ -15,7 +15,7 @@ import bwlib.diagnose
 from bwlib.bandwidth.callback import CallbackFaultKind
 from bwlib.diagnose import facts, ladder
 from bwlib.diagnose.at_pbx import _APART
-from bwlib.diagnose.by_ladder import DECIDING
+from bwlib.diagnose.by_log import DECIDING
 from bwlib.diagnose.row import ENDED_BADLY
 from bwlib.models import Trunk
 from bwlib.steps.application import FIELDS
@@ -39,11 +39,13 @@ NAMES: dict[str, tuple[str, ...]] = {
     **{
         f"{function}: f'{{way}}.{what}'": tuple(f"{way}.{what}" for way in WAYS)
         for function, what in (
-            ("_talk", "digits"), ("_ears", "spoken"), ("_by_phone", "heard"), ("_counters", "rtp"), ("_facts", "code"),
+            ("_digits", "digits"), ("_not_tried", "digits"), ("_ears", "spoken"), ("_by_phone", "heard"),
+            ("_counters", "rtp"), ("_facts", "code"),
         )
     },
+    "_not_tried: f'probe.{way}.digits'": tuple(f"probe.{way}.digits" for way in WAYS),
     "_facts: f'{way}.{what}'": ("outward.trunk", "inward.pbx"),
-    "of_log: f'log.{name}'": tuple(f"log.{name}" for name in DECIDING),
+    "of_call: f'log.{name}'": tuple(f"log.{name}" for name in DECIDING),
     **{
         f"{function}: f'probe.{{name}}'": tuple(f"probe.{name}" for name in ("bandwidth", "callback", "pbx", "calls"))
         for function in ("_side_by_side", "_found")

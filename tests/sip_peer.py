@@ -23,6 +23,7 @@ class RawPeer(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self.inbox: asyncio.Queue[bytes] = asyncio.Queue()
+        self.taken: set[tuple[str, str]] = set()  # branch and method of each request that request() gave out
         self.transport: Any = None
         self.agent_address = ("", 0)
 
@@ -52,9 +53,14 @@ class RawPeer(asyncio.DatagramProtocol):
         return message
 
     async def request(self, method: str) -> Request:
+        """The next message must be this request (one that was taken and is sent again is skipped, as by a peer)."""
         message = await self.get()
+        while isinstance(message, Request) and (message.top_via.branch, message.method) in self.taken:
+            message = await self.get()
         assert isinstance(message, Request), message
         assert message.method == method
+        if method != "ACK":  # which is no transaction of its own
+            self.taken.add((message.top_via.branch, method))
         return message
 
     async def quiet(self, for_s: float = 0.3) -> list[bytes]:

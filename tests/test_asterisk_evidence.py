@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -229,6 +229,13 @@ def test_an_endpoint_or_auth_that_is_only_in_the_file_is_named() -> None:
     ]
 
 
+def test_an_endpoint_that_asks_with_one_auth_and_answers_with_another_has_both_in_force() -> None:
+    endpoint = {"object_name": "bandwidth", "auth": "in", "outbound_auth": "a, b"}
+    running = {"endpoint": endpoint, "auth": {"object_name": "in"}, "auth a": {"object_name": "a"}}
+    sections = [(name, (("type", "auth"),)) for name in ("in", "a", "b")]
+    assert pjsip_differences(sections, {"bandwidth": running}, ()) == ["pjsip.conf [b] auth (not running at all)"]
+
+
 DIALPLAN = (
     ("exten", "_9X,1,Set(CALLERID(num)=+19195550100)"),
     ("same", "n(go),Dial(PJSIP/${EXTEN}@bandwidth,60,i)"),
@@ -262,7 +269,8 @@ continued
 
 
 def test_new_lines_of_the_log_are_told_by_time_and_level() -> None:
-    found = [line for _, line in lines_since(LOG, datetime.fromisoformat("2026-11-27 09:04:13"))]
+    now = datetime.fromisoformat("2026-11-27 09:05")
+    found = [line for _, line in lines_since(LOG, datetime.fromisoformat("2026-11-27 09:04:13"), now)]
     assert found == [
         "[2026-11-27 09:04:14.278] WARNING[13298][C-00000002] res_pjsip.c: password=(not shown), and more",
         "[Nov 27 09:04:15] ERROR[1] res_pjsip.c: Could not create an object",
@@ -271,8 +279,17 @@ def test_new_lines_of_the_log_are_told_by_time_and_level() -> None:
 
 def test_a_log_without_years_is_read_over_new_year() -> None:
     text = "[Dec 31 23:59:59] ERROR[1] a: old year\n[Jan  1 00:00:01] ERROR[1] a: new year\n"
-    for since, told in (("2026-12-31 23:59:00", ["old year", "new year"]), ("2027-01-01", ["new year"])):
-        assert [line[-8:] for _, line in lines_since(text, datetime.fromisoformat(since))] == told
+    for now in ("2026-12-31 23:59:59", "2027-01-01 00:00:02"):  # a line may be written while one asks for the time
+        for since, told in (("2026-12-31 23:59:00", ["old year", "new year"]), ("2027-01-01", ["new year"])):
+            lines = lines_since(text, datetime.fromisoformat(since), datetime.fromisoformat(now))
+            assert [line[-8:] for _, line in lines] == told
+
+
+@pytest.mark.parametrize("day", ["Feb 29", "Mar  3", "Nov 29"])
+def test_a_line_of_many_months_ago_is_not_taken_for_one_of_next_year(day: str) -> None:
+    text, now = f"[{day} 10:00:00] ERROR[1] a: old\n", datetime.fromisoformat("2028-11-27 10:00:00")
+    assert list(lines_since(text, now - timedelta(minutes=1), now)) == []
+    assert len(list(lines_since(text, now - timedelta(days=400), now))) == 1
 
 
 def test_what_the_log_says_against_a_file_is_told_once_and_nothing_else_is() -> None:

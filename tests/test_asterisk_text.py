@@ -16,7 +16,9 @@ from bwlib.pbx import by_hand, checks
 from bwlib.pbx.asterisk_read import (
     NOT_AS_WRITTEN,
     Step,
+    auth_of,
     extension_from,
+    ha1_of,
     identifies_from,
     inbound_extension_from,
     route_from,
@@ -84,6 +86,48 @@ def test_the_manager_interface_and_the_file_are_read_as_the_same_trunk() -> None
         {"ObjectType": "identify", "Match": "192.0.2.1/255.255.255.255"},
     ]
     assert trunk_from("bandwidth", settings_from_ami([event, *rest]), "101", False) == TRUNK
+
+
+def auth(name: str, **options: str) -> dict[str, str]:
+    return {"ObjectType": "auth", "ObjectName": name, **options}
+
+
+@pytest.mark.parametrize(
+    ("outbound", "auths", "username"),
+    [
+        ("out", [auth("in", Username="asked"), auth("out", Username="answers")], "answers"),
+        ("a,b", [auth("a", Username="other", Realm="elsewhere.test"), auth("b", Username="answers")], "answers"),
+        ("a,b", [auth("a", Username="any", Realm="*"), auth("b", Username="exact", Realm="R.test")], "exact"),
+        ("a", [auth("a", Username="pinned", Realm="elsewhere.test")], "pinned"),
+        ("", [auth("in", Username="asked")], ""),
+    ],
+)
+def test_a_trunk_answers_with_the_auth_that_asterisk_would_take(
+    outbound: str, auths: list[dict[str, str]], username: str
+) -> None:
+    """PJSIPShowEndpoint tells what the endpoint asks for before what it answers with."""
+    events = [
+        {"ObjectType": "endpoint", "ObjectName": "t", "Auth": "in", "OutboundAuth": outbound}, *auths,
+        {"ObjectType": "aor", "ObjectName": "t", "Contacts": "t/sip:r.test"},
+    ]  # fmt: skip
+    settings = settings_from_ami(events)
+    assert trunk_from("t", settings, None, False).username == username
+    asked = [each for each in auths if each["ObjectName"] == "in"]
+    assert auth_of(settings, "auth").get("username", "") == (asked[0]["Username"] if asked else "")
+
+
+@pytest.mark.parametrize(
+    ("options", "counts"),
+    [
+        ({"auth_type": "userpass", "md5_cred": "0f", "password_digest": "MD5:0f"}, "0f"),
+        ({"auth_type": "digest", "md5_cred": "", "password_digest": ""}, ""),
+        ({"auth_type": "md5", "md5_cred": "0f"}, "0f"),
+        ({"auth_type": "userpass", "md5_cred": "0f"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_hash_counts_where_that_asterisk_takes_it(options: dict[str, str], counts: str) -> None:
+    assert ha1_of(options).get_secret_value() == counts
 
 
 BY_URI = replace(ROUTE, request_uri="sip:479fbd44-3362@sip-uri.test", number_header="X-Dialed-Number")

@@ -1,4 +1,4 @@
-"""What is no fault is not called one: other clocks, hashes that are not told, other people's calls."""
+"""What is no fault is not called one: other clocks, other people's calls."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from email.utils import format_datetime
 from types import SimpleNamespace
 from typing import Any
 
-from pydantic import SecretStr
-
-from bwlib.diagnose import at_bandwidth, at_pbx, look
-from bwlib.models import Call, Exchange, Realm, SipCredential, Trunk
+from bwlib.diagnose import at_bandwidth, look
+from bwlib.models import Call, Exchange
 
 HOUR = timedelta(hours=1)
-PASSWORD = SecretStr("the-right-one")
 
 
 def answered(path: str, says: datetime, at: datetime, elapsed_s: float = 0.1) -> Exchange:
@@ -36,25 +33,6 @@ def test_the_clock_is_compared_with_bandwidths_alone_and_as_it_is_now() -> None:
     assert clock(answered(api, now, now), answered("/initiate", now + HOUR, now, elapsed_s=0.001)) == ["right"]
     before = answered(api, now, now - HOUR, elapsed_s=0.001)  # by a clock that was an hour behind, and was set since
     assert clock(answered(api, now, now), before) == ["right"]
-
-
-def test_a_password_cannot_be_called_wrong_where_bandwidth_tells_no_hash() -> None:
-    realm = Realm("1", "acme-1a2b3c.auth.bandwidth.test", "", False, "ACTIVE")
-    credential = SipCredential("2", "acme", "1", realm.fqdn, "app-1", SecretStr(""), SecretStr(""))
-    trunk = Trunk("acme", realm.fqdn, "acme", PASSWORD, "+19195550100", realm.fqdn)
-    scene: Any = SimpleNamespace(
-        password=lambda: PASSWORD,
-        account=SimpleNamespace(realm=realm, credential=credential, sip_uri=None),
-        hashed=False,
-    )
-    assert at_bandwidth._password(scene, realm, credential).value == "unknown"
-    assert [fact.name for fact in at_pbx._password(scene, trunk)] == ["trunk.secret"]
-
-
-def test_a_password_that_the_pbx_keeps_as_a_hash_is_not_called_wrong() -> None:
-    trunk = Trunk("acme", "acme.example", "acme", SecretStr(""), "+19195550100", "acme.example")
-    scene: Any = SimpleNamespace(password=lambda: PASSWORD, account=None, hashed=True)
-    assert [(fact.name, fact.value) for fact in at_pbx._password(scene, trunk)] == [("trunk.password", "unknown")]
 
 
 def test_a_call_of_another_site_is_not_explained_by_this_one() -> None:

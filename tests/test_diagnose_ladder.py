@@ -323,26 +323,6 @@ def test_the_events_say_whether_the_call_came_to_the_trunk_and_how_its_leg_ended
     assert by_ladder.of_pbx(scene(), []) == []  # nobody listened: it is not known
 
 
-@pytest.mark.parametrize(
-    ("line", "name"),
-    [
-        ("Authentication credentials not accepted by server (PJSIP_EFAILEDCREDENTIAL)", "log.credentials"),
-        ("No auth objects matching realm/algorithm(s) 'x/MD5' from challenge found", "log.realm"),
-        ("There were no auth ids available", "log.no-auth"),
-        ("No path to translate from PJSIP/bandwidth-1 to PJSIP/101-2", "log.no-path"),
-        ("Could not create dialog to invalid URI 'bandwidth'", "log.unreachable"),
-        ("extension '999' rejected because extension not found in context 'from-bandwidth'", "log.rejected"),
-        ("Request 'INVITE' failed: No matching endpoint found", "log.no-endpoint"),
-        ("Disconnecting channel for lack of audio RTP activity in 3 seconds", "log.no-audio"),
-        ("Fatal response '405' received, stopping outbound registration", "log.registration"),
-    ],
-)
-def test_the_deciding_line_of_the_log_is_quoted(line: str, name: str) -> None:
-    [fact] = by_ladder.of_log(["[Nov 23] NOTICE[1] x.c: all is well", f"[Nov 23] WARNING[1] y.c: {line}"])
-    assert fact.name == name
-    assert line in fact.says
-
-
 # ---------------------------------------------------------------- as a picture, and in words
 
 NAMES = {PBX: "PBX", REALM: "Realm"}

@@ -26,7 +26,7 @@ GUESSED = [row for row, rule in zip(ROWS, RULES, strict=True) if rule.kind != "r
 SHARED = {
     "callback-get", "callback-password", "site-password", "wrong-password", "realm-unresolved", "realm-silent",
     "webhook-lost", "answer-held-back", "firewall-at-pbx", "nat-address", "rtp-to-pbx-lost", "rtp-from-pbx-lost",
-    "digits-lost", "packets-lost",
+    "digits-lost", "packets-lost", "extension-dtmf",
 }  # fmt: skip
 SURE = {"seen": "likely", "fits": "possible"}
 
@@ -158,6 +158,7 @@ NO_ROW = {
     "call.cause=none": "the call goes on",
     "trunk.qualify=off": "as the guide asks",
     "trunk.registration=off": "as the guide asks",
+    "trunk.inbound_auth=off": "as the guide asks",
     "dns=no-name-server": "it is this machine's, not the PBX's",
 }  # fmt: skip
 WRONG = {

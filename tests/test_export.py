@@ -177,7 +177,7 @@ def as_typed(cell: str, like: object) -> object:
     return tuple(cell.split()) if isinstance(like, tuple) else type(like)(cell)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(row=GOOD)
 def test_every_cell_of_a_line_is_what_the_site_file_says(tmp_path: Path, row: dict[str, str]) -> None:
     folder = exported(tmp_path)

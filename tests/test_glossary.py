@@ -13,7 +13,7 @@ from bwlib.widgets import glossary
 
 ASKED = (
     "realm", "trunk", "registration", "digest", "DID", "DTMF", "BXML", "SIP credential", "outbound route", "extension",
-    "webhook", "E.164", "caller id", "qualify", "SRV", "codec",
+    "webhook", "E.164", "caller id", "qualify", "SRV", "codec", "INVITE", "SDP", "RTP", "readback",
 )  # fmt: skip
 
 
@@ -86,3 +86,15 @@ def test_the_list_holds_every_word_in_html_and_in_text(monkeypatch: pytest.Monke
         assert word in read.words
         assert said in read.words
         assert f"  {word}: {said}" in text.splitlines()
+
+
+def test_the_words_of_a_sentence_are_told_below_it_for_those_who_reach_no_tooltip(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert list(glossary.used_in("Which trunks have a realm, and the trunk a digest?")) == ["trunk", "realm", "digest"]
+    glossary.show_explained("Hint 1 of 3", "Read the SDP in the <INVITE>.")
+    told = capsys.readouterr().out
+    assert told.startswith("Hint 1 of 3\n  Read the SDP in the <INVITE>.\n  words:\n    SDP: ")
+    assert glossary.WORDS["INVITE"] in told
+    glossary.show_explained("Hint", "Look again.")
+    assert capsys.readouterr().out == "Hint\n  Look again.\n"

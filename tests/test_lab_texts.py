@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import shutil
@@ -10,16 +12,23 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from test_cli import bw_runbook
 from test_notebooks import FORBIDDEN, ORDER, read
 
+from bwlib import open_lab
+from bwlib.cli_train import _cell
+from bwlib.cli_train import passed as collect
 from bwlib.errors import NotAsExpected, SettingsError
+from bwlib.record.pack import pack
+from bwlib.record.redact import Redactor
+from bwlib.record.run_record import start_run
 from bwlib.training.breaking import BREAKS, BY_NAME
-from bwlib.training.certificate import certificates_in
+from bwlib.training.certificate import certificates_in, one_each, write_certificate
 from bwlib.training.config_edits import add_section, drop_option, drop_section, option_of, set_option
-from bwlib.training.judge import about, hint, solution
+from bwlib.training.judge import about, hint, main, solution
 from bwlib.training.labs import LEVELS, LabText, find_lab, labs_folder, labs_in, read_lab
 from bwlib.training.notebook import notebook_text, write_notebooks
 from bwlib.training.opening import _earlier
@@ -141,6 +150,26 @@ def test_a_lab_that_is_wrong_is_refused_with_the_entry(tmp_path: Path, was: str,
     assert words.partition(";")[0] in said.value.came_back
 
 
+@pytest.mark.parametrize("name", ["certificates", "notebooks", "jupyter", "21 silence", "-21", "Silence"])
+def test_a_lab_has_no_name_that_its_folder_could_not_have(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.toml").write_text(LAB)
+    with pytest.raises(SettingsError, match="the name") as said:
+        read_lab(tmp_path / f"{name}.toml")
+    assert name in said.value.came_back
+
+
+@pytest.mark.parametrize("name", ["../ada", "certificates", "", "01/.."])
+def test_a_name_that_is_no_labs_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setenv("BW_RUNBOOK_HOME", str(tmp_path / "home"))
+    with pytest.raises(SettingsError, match="the name"):
+        open_lab(name, trainee="ada")
+    main(["check", str(tmp_path / "home" / "train" / "ada"), name])
+    assert "the name" in json.loads(capsys.readouterr().out)["error"][1]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_trainee_is_no_path() -> None:
     for name in ("../x", "Ada", "a b", "", "-a", "a" * 21):
         with pytest.raises(SettingsError):
@@ -191,6 +220,51 @@ def test_whatever_lies_beside_certificates_is_passed_over(tmp_path: Path) -> Non
     (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 no zip")
     (tmp_path / "folder.zip").mkdir()
     assert certificates_in(tmp_path, LABS) == []
+
+
+def passed(folder: Path, trainee: str, lab: LabText) -> Path:
+    """A certificate, handed in below `folder`."""
+    seat = Seat(folder / trainee, lab.id)
+    notes = Notes(trainee, lab, "7", "2026-11-27T09:00:00+00:00", {}, 1)
+    record = start_run(seat.certificates, Redactor(), site=lab.id, target="sandbox", operator=trainee, lab=lab.id)
+    return write_certificate(record, seat, notes, [{"direction": "outward", "by_phone": 1.0, "by_bandwidth": 1.0}])
+
+
+def test_a_copy_of_a_certificate_is_no_second_one_unless_it_was_changed(tmp_path: Path) -> None:
+    folder = passed(tmp_path, "ada", LABS[0])
+    pack(folder, tmp_path / "again.zip")
+    shutil.copytree(folder, tmp_path / "mail" / "ada")
+    assert [(each.trainee, each.holds) for each in certificates_in(tmp_path, LABS)] == [("ada", True)]
+    (tmp_path / "mail" / "ada" / "certificate.txt").write_text("ada passed everything")
+    assert sorted(each.holds for each in certificates_in(tmp_path, LABS)) == [False, True]
+
+
+def test_a_class_has_a_line_for_each_trainee_and_lab_and_one_that_was_changed_has_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for trainee, lab in (("bob", LABS[1]), ("ada", LABS[1]), ("ada", LABS[0]), ("ada", LABS[0])):
+        last = passed(tmp_path, trainee, lab)
+    (last / "certificate.txt").write_text("ada passed everything")
+    passed(tmp_path, "ada", LABS[0])
+    found = certificates_in(tmp_path, LABS)
+    lines = sorted((each.trainee, each.lab, each.holds, times) for each, times in one_each(found))
+    ada, second = LABS[0].id, LABS[1].id
+    assert lines == [("ada", ada, False, 1), ("ada", ada, True, 2), ("ada", second, True, 1), ("bob", second, True, 1)]
+    with pytest.raises(typer.Exit) as ended:
+        collect(tmp_path)
+    assert ended.value.exit_code == 9
+    table = capsys.readouterr().out
+    assert len(table.splitlines()) == 1 + len(lines)
+    assert "(the first of 2)" in table
+    with pytest.raises(typer.Exit):
+        collect(tmp_path, as_csv=True)
+    rows = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert [row["trainee"] for row in rows] == ["ada"] * 4 + ["bob"]
+
+
+def test_what_a_certificate_says_is_no_formula_in_a_spreadsheet() -> None:
+    assert _cell('=HYPERLINK("x")') == '\'=HYPERLINK("x")'
+    assert (_cell("ada"), _cell(3), _cell(None)) == ("ada", 3, None)
 
 
 # ------------------------------------------------------------------ edits

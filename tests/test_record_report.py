@@ -506,7 +506,7 @@ def test_a_broken_record_gets_a_report_all_the_same(tmp_path: Path, no_browser: 
         assert "There is no journal.jsonl" in words
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_no_spoilt_byte_of_a_record_stops_its_report(tmp_path: Path, data: st.DataObject) -> None:
     if not (tmp_path / "runs").exists():

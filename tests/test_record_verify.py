@@ -11,7 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -304,8 +304,9 @@ def test_a_key_that_the_user_shut_out_is_not_trusted_and_cannot_be_by_first_use(
 def test_a_key_that_counted_when_the_record_was_sealed_is_told_apart(runs: Path) -> None:
     record = made_record(runs)
     public = signing_key().public
-    allowed_signers_file().write_text(f'ada@x valid-before="20270101Z" {public.line}\n')
-    verdict = verify(record.folder, at=datetime(2028, 1, 1, tzinfo=UTC))
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    allowed_signers_file().write_text(f'ada@x valid-before="{tomorrow:%Y%m%d}Z" {public.line}\n')
+    verdict = verify(record.folder, at=tomorrow + timedelta(days=2))
     assert verdict.exit_code == 9
     assert any("-Overify-time=" in warning for warning in verdict.warnings)
     sealed_at = datetime.fromisoformat(verdict.sealed_at)

@@ -25,7 +25,7 @@ def asked(directory: Path, do: Callable[[BrokenCallbacks, httpx.AsyncClient], Aw
         broken = BrokenCallbacks(directory)
         await broken.start({})
         try:
-            async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
                 return await do(broken, client)
         finally:
             await broken.stop()
@@ -62,7 +62,7 @@ def test_nobody_listens_at_the_dead_one_and_nobody_can(tmp_path: Path) -> None:
 def test_the_slow_one_is_right_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def ask(broken: BrokenCallbacks, client: httpx.AsyncClient) -> httpx.Response:
         with pytest.raises(httpx.ReadTimeout):
-            await client.post(broken.urls["slow"], json=EVENT, timeout=0.2)
+            await client.post(broken.urls["slow"], json=EVENT, timeout=httpx.Timeout(60, read=0.2))
         monkeypatch.setattr("bwlib.sandbox.broken_callback.SLOW_S", 0.1)
         return await client.post(broken.urls["slow"], json=EVENT)
 
@@ -135,7 +135,7 @@ def test_a_call_for_an_application_at_a_broken_url_fails_as_deliveries_say(
     world.sandbox.reset()
     for name, value in (("realm_create_s", "0"), ("challenge", "off")):
         world.sandbox.set_switch(name, value)
-    application = world.application(world.sandbox.broken_url(kind), CallbackTimeout="1")
+    application = world.application(world.sandbox.broken_url(kind), CallbackTimeout="1" if kind == "slow" else "15")
     world.credential(world.realm("acme", default=True), "pbx", application)
     with Phone(world.sandbox.edge, "pbx", SecretStr("not asked for")) as phone, pytest.raises(NotAsExpected):
         phone.dial("+15005550006")

@@ -9,6 +9,7 @@ import pytest
 from dashboard_person import Page, Person, assert_harmless, call_page, only
 from sandbox_world import Pbx, World, callbacks, eventually, root
 
+from bwlib.errors import BwlibError
 from bwlib.sandbox.switches import SWITCHES
 
 
@@ -159,6 +160,24 @@ def test_a_fault_that_cannot_be_is_refused(world, person, fields):
     assert page.status == 400
     assert world.sandbox.faults() == []
     assert_harmless(page)
+
+
+def test_a_reset_is_refused_where_somebody_has_noted_why(world, person):
+    person.application()
+    asked = person.open("/sandbox/reset")
+    form = next(one for one in asked.forms if not one.action)
+    world.sandbox.put_note("no_reset", "Not during a <lab>.")
+    try:
+        with pytest.raises(BwlibError, match="409: Not during a <lab>"):
+            world.sandbox.reset()
+        pressed = Page(person.http.post(person.url("/sandbox/reset"), data=form.values))
+        for page in (person.open("/sandbox/reset"), pressed):
+            assert page.status == 409
+            assert "Not during a <lab>." in page.words
+        assert "Forget every object" not in person.open("/sandbox").words
+        only(world, "/applications", "Application")
+    finally:
+        world.sandbox.put_note("no_reset", "")
 
 
 def test_reset_asks_first(world, person):

@@ -119,7 +119,7 @@ def test_a_late_answer_is_100_and_then_nothing_for_too_long(world, app, phone):
         world.sandbox.fault("sip-late", value="60"),
         pytest.raises(NotAsExpected, match="100 Trying, and nobody answered"),
     ):
-        phone.dial(NUMBER, timeout_s=1)
+        phone.dial(NUMBER, timeout_s=3)
     phone.dial(NUMBER).wait_ended()
 
 

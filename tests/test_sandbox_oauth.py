@@ -61,7 +61,7 @@ def basic(world: World) -> httpx.Response:
 
 
 def test_a_token_runs_out_when_it_said_it_would(world):
-    world.sandbox.set_switch("token_lifetime_s", "2")
+    world.sandbox.set_switch("token_lifetime_s", "4")
     headers, expires_at = bearer(world), claims(world)["exp"]
     assert get(world, "/realms", headers=headers).status_code == 200
     eventually(lambda: time.time() >= expires_at and get(world, "/realms", headers=headers).status_code == 401)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bwlib.models import SipEvent
-from bwlib.sip.ladder import FOUR_LANES, Row, draw_svg, draw_text, ladder_svg, ladder_text, redact_sip
+from bwlib.sip.ladder import FOUR_LANES, GROUND, Row, draw_svg, draw_text, ladder_svg, ladder_text, redact_sip
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = {"127.0.0.3:5070": "Phone 101", "127.0.0.1": "PBX", "127.0.0.2": "Realm"}
@@ -135,3 +135,32 @@ def test_rows_of_any_origin_can_be_drawn_with_a_legend_and_a_silence_of_their_ow
     assert all(said in words for said in ("POST /hook", "the whole <request>", "a legend", "5.0 s without anything"))
     assert svg.count("stroke-dasharray") == 1
     assert draw_text(["A", "B"], rows).splitlines()[1].split() == ["5000", "ms", "B", "->", "A", "204"]
+
+
+def test_a_long_label_or_name_is_told_whole_in_as_many_lines_as_it_takes() -> None:
+    label = "INVITE sip:reminders-of-the-whole-practice@front-desk.example.net, credentials, SDP (repeat 12)"
+    lanes = ["Phone 101", "PBX of the practice in the old building", "Realm", "Application"]
+    rows = [Row(0, 1, 2, label, "", "request"), Row(20, 0, 3, f"{label} {label}", "", "webhook")]
+    root = ElementTree.fromstring(draw_svg(lanes, rows, "A title. " * 12, layout=FOUR_LANES))
+    texts = [part for part in root.iter(f"{SVG}text") if len(list(part.iter(f"{SVG}tspan")))]
+    told = ["".join(part.itertext()) for part in texts]
+    squeezed = "".join(told).replace(" ", "")
+    assert "…" not in squeezed
+    for whole in (label, f"{label} {label}", lanes[1], "A title. " * 12):
+        assert whole.replace(" ", "") in squeezed
+    height = int(root.get("height", "0"))
+    assert all(0 < int(part.get("y", "0")) < height for part in root.iter(f"{SVG}text"))
+
+
+def test_a_label_hides_the_life_lines_below_it_and_its_arrow_lies_on_top() -> None:
+    for group in ElementTree.fromstring(ladder_svg(a_call(), NAMES)).findall(f"{SVG}g"):
+        _, time, label, arrow = list(group)
+        assert (label.get("stroke"), label.get("paint-order")) == (GROUND, "stroke")
+        assert arrow.tag == f"{SVG}path"
+        assert time.get("text-anchor") == "end"
+
+
+def test_what_the_last_lane_sends_to_itself_is_drawn_where_there_is_room() -> None:
+    rows = [Row(0, 1, 1, "BYE +19195550100", "", "request"), Row(9, 0, 0, "BYE +19195550100", "", "request")]
+    last, first = ElementTree.fromstring(draw_svg(["A", "B"], rows)).findall(f"{SVG}g")
+    assert [group[2].get("text-anchor") for group in (last, first)] == ["end", "start"]

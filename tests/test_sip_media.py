@@ -31,7 +31,7 @@ async def two_legs(codecs=("PCMU", "PCMA"), **options):
         await right.close()
 
 
-async def until(holds, timeout_s=20):
+async def until(holds, timeout_s=60):
     async with asyncio.timeout(timeout_s):
         while not holds():  # noqa: ASYNC110 - packets that arrive set no event
             await asyncio.sleep(0.01)
@@ -44,7 +44,7 @@ async def all_arrived(sender, receiver):
 
 
 async def take_digits(media, count):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return "".join([await media.digits.get() for _ in range(count)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -337,6 +338,18 @@ def test_an_invite_to_a_silent_peer_is_repeated_and_ends_as_408() -> None:
             assert len(sent) == 7, "timer A doubles from T1 to 64*T1"
             assert len(set(sent)) == 1
             assert agent.state_count == 0
+
+    asyncio.run(main())
+
+
+def test_a_machine_that_stands_still_for_a_moment_repeats_as_often() -> None:
+    async def main() -> None:
+        async with agent_and_peer() as (agent, peer):
+            call = call_out(agent, peer)
+            await peer.get()
+            time.sleep(0.2)  # noqa: ASYNC251 - the whole event loop
+            assert await ended(call) == "timeout"
+            assert len(await peer.quiet(0)) == 6, "a repeat that is late delays none of the others"
 
     asyncio.run(main())
 

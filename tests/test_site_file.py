@@ -50,7 +50,7 @@ def comments(text: str) -> list[str]:
     return re.findall(r"(?:^|\s)#(.*)$", text, re.MULTILINE)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data(), starter=st.booleans())
 def test_what_is_written_is_read_back_and_every_comment_stays(
     tmp_path: Path, data: st.DataObject, starter: bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import wave
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -115,6 +116,17 @@ def test_the_banner_says_sandbox_or_live_and_what_that_means(shown: list[dict[st
     assert "nothing leaves this machine" in texts[0]
     assert "LIVE ACCOUNT · plans only" in texts[1]
     assert "LIVE ACCOUNT · writes to a real Bandwidth account" in texts[2]
+
+
+def test_only_an_address_of_our_own_becomes_a_link_and_opens_in_a_tab_of_its_own(shown: list[dict[str, str]]) -> None:
+    ours, theirs = 'https://127.0.0.1/"dashboard', "https://elsewhere.example.net"
+    show.show_facts("What you have", {"dashboard": ours, "callback": theirs}, links=["dashboard"])
+    html = shown[0]["text/html"]
+    assert re.findall("<a [^>]*>", html) == [
+        '<a href="https://127.0.0.1/&quot;dashboard" target="_blank" rel="noopener">'
+    ]
+    assert ours in shown[0]["text/plain"]
+    assert theirs in html
 
 
 def test_no_secret_is_among_an_objects_facts() -> None:

@@ -1,8 +1,7 @@
 """What is on the PBX, against what the call needs: trunk, route, extension, registrations, contacts, known traps.
 
-`probe` reads; `compare` (pure) says what follows once Bandwidth's side is known too. The password is judged by HA1: the
-hash of what the PBX has against the one that Bandwidth has, so that it is known which of user name and password is
-wrong, which no answer of the realm tells.
+`probe` reads; `compare` (pure) says what follows once Bandwidth's side is known too. User name and password:
+`at_trunk_login`.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Protocol, runtime_checkable
 
-from bwlib.bandwidth.wire import hash1
-from bwlib.diagnose.facts import UNKNOWN, Fact
+from bwlib.diagnose.at_trunk_login import login
+from bwlib.diagnose.facts import Fact
 from bwlib.diagnose.scene import Scene
 from bwlib.models import NUMBER_HEADER, Extension, Finding, OutboundRoute, Registration, Trunk
 from bwlib.pbx.asterisk_text import route_patterns
@@ -91,18 +90,36 @@ def compare(scene: Scene) -> list[Fact]:
 
 def _trunk(scene: Scene, found: Trunk) -> list[Fact]:
     wanted = _wanted_trunk(scene, found)
+    alike = _alike(found, wanted)
     names = [field.name for field in fields(Trunk) if field.name not in _APART]
     if not scene.host:
         names = [name for name in names if name not in ("server", "from_domain")]
     if not scene.run.on.bandwidth_ips:  # the site does not say whom the PBX should admit: nothing to compare with
         names = [name for name in names if name not in ("bandwidth_ips", "inbound_extension")]
     return [
-        *_rows("trunk", found, wanted, names),
+        *_rows("trunk", alike, wanted, names),
         _from_user(scene, found),
-        *_login(scene, found),
+        *login(scene, found),
         *_others(found),
         *_way(scene, found),
     ]
+
+
+def _alike(found: Trunk, wanted: Trunk) -> Trunk:
+    """In the wanted spelling: host names have no case, and a network that holds all of Bandwidth's addresses admits
+    them."""
+    hosts = {name: getattr(wanted, name) for name in ("server", "from_domain")}
+    same = {name: host for name, host in hosts.items() if getattr(found, name).lower() == host.lower()}
+    admits = _hold(found.bandwidth_ips, wanted.bandwidth_ips)
+    return replace(found, **same, bandwidth_ips=wanted.bandwidth_ips if admits else found.bandwidth_ips)
+
+
+def _hold(networks: Iterable[str], addresses: Iterable[str]) -> bool:
+    try:
+        admitted = [ipaddress.IPv4Network(network) for network in networks]
+        return all(any(ipaddress.IPv4Network(one).subnet_of(net) for net in admitted) for one in addresses)
+    except ValueError:  # a name, an IPv6 address: only as it is written
+        return False
 
 
 def _way(scene: Scene, found: Trunk) -> list[Fact]:
@@ -162,49 +179,6 @@ def _from_user(scene: Scene, found: Trunk) -> Fact:
     word = "other-number" if e164 else "not-e164"
     shown = found.from_user or "not set"
     return Fact("trunk.from_user", word, f"trunk from_user is {shown}, wanted {number}", SOURCE)
-
-
-def _login(scene: Scene, found: Trunk) -> list[Fact]:
-    """User name by name, password by HA1. Without outbound authentication there is neither."""
-    if not found.username and not found.password.get_secret_value():
-        return [Fact("trunk.outbound_auth", "absent", "the trunk has no outbound authentication", SOURCE)]
-    facts = [Fact("trunk.outbound_auth", "found", f"the trunk authenticates as {found.username}", SOURCE)]
-    wanted, whose = _wanted_user(scene)
-    if wanted:
-        same = found.username == wanted
-        says = f"trunk username is {found.username or 'not set'}" + ("" if same else f", {whose} is {wanted}")
-        facts.append(Fact("trunk.username", "as-wanted" if same else "differs", says, SOURCE))
-    return [*facts, *_password(scene, found)]
-
-
-def _wanted_user(scene: Scene) -> tuple[str, str]:
-    """The user name, and whose it is: Bandwidth's word; where Bandwidth cannot be read, the site file's."""
-    account, settings = scene.account, scene.run.settings
-    if account.credential is not None:
-        return account.credential.username, "the credential's"
-    if account.sip_uri is not None:
-        return settings.sip_uri.username or account.sip_uri.user, "the SIP URI's"
-    return (settings.sip_credential.username, "the site file's") if settings.road == "realm" else ("", "")
-
-
-def _password(scene: Scene, found: Trunk) -> list[Fact]:
-    account, site = scene.account, scene.password()
-    if scene.hashed:
-        says = "the PBX keeps the trunk's password as a hash only (md5_cred): not compared"
-        return [Fact("trunk.password", UNKNOWN, says, SOURCE)]
-    facts = []
-    if account.realm is not None and account.credential is not None and account.credential.ha1.get_secret_value():
-        mine = hash1(account.credential.username, account.realm.fqdn, found.password).get_secret_value()
-        fits = mine == account.credential.ha1.get_secret_value().lower()
-        says = f"HA1 of the trunk's password and Hash1 at Bandwidth are {'' if fits else 'not '}the same"
-        facts.append(Fact("trunk.password", "as-wanted" if fits else "differs", says, SOURCE))
-    if site is None:
-        facts.append(Fact("trunk.secret", UNKNOWN, "the site's secret reference gives no password now", "site file"))
-    else:
-        same = site.get_secret_value() == found.password.get_secret_value()
-        says = f"the trunk's password is {'' if same else 'not '}the one that the site file refers to"
-        facts.append(Fact("trunk.secret", "as-wanted" if same else "differs", says, SOURCE))
-    return facts
 
 
 def _others(found: Trunk) -> list[Fact]:

@@ -23,7 +23,7 @@ from bwlib.sip.sdp import SdpError
 from bwlib.sip.srv import NoNameServer, Server, resolve_a, resolve_srv
 from bwlib.sip.transport import Address
 
-OPTIONS_S, TCP_S, CHALLENGE_S, CALL_S, LISTEN_S = 3.0, 2.0, 4.0, 5.0, 3.0
+OPTIONS_S, TCP_S, CHALLENGE_S, CALL_S, LISTEN_S = 3.0, 2.0, 4.0, 5.0, 5.0
 USER = "bw-runbook-probe"
 _POLL_S = 0.02
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bwlib.calling import cannot_be_called, cannot_observe, registrar, request_to_extension
 from bwlib.diagnose.by_ladder import is_leg_of
-from bwlib.diagnose.facts import Fact
+from bwlib.diagnose.facts import UNKNOWN, Fact
 from bwlib.diagnose.scene import Scene
 from bwlib.errors import BandwidthError, BwlibError, NotAsExpected, PbxRefused, PbxUnreachable
 from bwlib.heard import compare
@@ -27,7 +27,7 @@ from bwlib.readback_clip import voice_pcm
 if TYPE_CHECKING:
     from bwlib.readback_client import Readback
 
-ANSWER_S, RING_S, REGISTER_S = 5.0, 4.0, 3.0
+ANSWER_S, RING_S, REGISTER_S, WEBHOOK_S = 5.0, 4.0, 5.0, 4.0
 CALLS_S = 12.5  # all of it but for hanging up and unregistering: a look leaves no registration behind
 # From the answer on, for all that is tried by ear: at least so long, then as long as the application speaks and a bit
 # longer, for it takes digits only after its greeting (to say a number takes five seconds); at most so long.
@@ -237,7 +237,7 @@ def _not_rung(scene: Scene, call_id: str) -> Fact:
 # ---------------------------------------------------------------- what both are tried by
 
 
-def _first(readback: Readback, event: str, mark: int, fits: Any, timeout_s: float = 2.0) -> Any:
+def _first(readback: Readback, event: str, mark: int, fits: Any, timeout_s: float = WEBHOOK_S) -> Any:
     """The first webhook of that kind which was let in; None when none came in time."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -265,17 +265,25 @@ def _talk(scene: Scene, call: PhoneCall, talk: Talk, call_id: str) -> list[Fact]
         while gathered is None and _goes_on(call, began, talk.until):
             call.send_digits(digit)
             gathered = _first(readback, "gather", talk.mark, lambda hook: hook.call_id == call_id, PRESS_EVERY_S)
-    pressed = str(gathered.body.get("digits") or "") if gathered else ""
+    cut_short = gathered is None and time.monotonic() > talk.until
     counters = _counters(scene, way)
     call.hang_up()
+    digits = _not_tried(way) if cut_short else [_digits(way, digit, gathered)]
+    return [*counters, *_ears(scene, way, call, call_id, voice), *digits]
+
+
+def _digits(way: str, digit: str, gathered: Any) -> Fact:
+    pressed = str(gathered.body.get("digits") or "") if gathered else ""
     says = f"{digit} was pressed; the webhook gather says {pressed or 'nothing'}" if gathered else (
         f"{digit} was pressed again and again, and no webhook gather came"
     )  # fmt: skip
-    return [
-        *counters,
-        *_ears(scene, way, call, call_id, voice),
-        Fact(f"{way}.digits", "yes" if pressed == digit else "no", says, "application"),
-    ]
+    return Fact(f"{way}.digits", "yes" if pressed == digit else "no", says, "application")
+
+
+def _not_tried(way: str) -> list[Fact]:
+    """The look's time was over before the application had spoken: whether it takes digits is not known."""
+    says = f"{way} call: its time was over while the application still spoke, so that digits were not tried"
+    return [Fact(f"{way}.digits", UNKNOWN, says, "application"), Fact(f"probe.{way}.digits", "no-answer", says)]
 
 
 def _goes_on(call: PhoneCall, began: float, until: float) -> bool:

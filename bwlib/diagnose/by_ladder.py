@@ -158,32 +158,3 @@ def of_pbx(scene: Scene, events: Iterable[Mapping[str, str]]) -> list[Fact]:
         says = f"the PBX: {one['Event']} for {one.get('AccountID', 'nobody')} from {one.get('RemoteAddress', '?')}"
         facts.append(Fact("pbx.security", one["Event"], says, "PBX"))
     return facts
-
-
-def of_log(lines: Sequence[str]) -> list[Fact]:
-    """Lines of the PBX's log that decide something, as evidence."""
-    facts = []
-    for name, words in DECIDING.items():
-        found = [line for line in lines if words in line]
-        if found:
-            said = _LOG_HEAD.sub("", found[-1].strip())[:_LOG_CHARS]
-            facts.append(Fact(f"log.{name}", "said", f"the PBX's log: {said}", "PBX"))
-    return facts
-
-
-# Time, level and source file before a line of the log; and as much of it as a person reads.
-_LOG_HEAD = re.compile(r"^\[[^\]]*\]\s+\w+\[[^\]]*\]\s+\S+:\s+")
-_LOG_CHARS = 300
-
-# What Asterisk 22 writes (recorded): why it gave up.
-DECIDING = {
-    "credentials": "PJSIP_EFAILEDCREDENTIAL",
-    "realm": "No auth objects matching realm",
-    "no-auth": "There were no auth ids available",
-    "no-path": "No path to translate from",
-    "unreachable": "Could not create dialog to invalid URI",
-    "rejected": "rejected because extension not found in context",
-    "no-endpoint": "No matching endpoint found",
-    "no-audio": "for lack of audio RTP activity",
-    "registration": "stopping outbound registration",
-}

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bwlib.calling import one_call_at_a_time
-from bwlib.diagnose import at_bandwidth, at_callback, at_pbx, at_realm, by_call, by_ladder, ladder, pbx_state
+from bwlib.diagnose import at_bandwidth, at_callback, at_pbx, at_realm, by_call, by_ladder, by_log, ladder, pbx_state
 from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.scene import Probe, Scene
 from bwlib.diagnose.verdict import Verdict, judge, with_traps
@@ -127,7 +127,7 @@ def _with_calls(scene: Scene, facts: Facts, tell: Tell) -> None:
 
 def _of_calls(scene: Scene, facts: Facts, began: float, told: Sequence[Mapping[str, str]]) -> list[Fact]:
     events = _since(scene, began)
-    found = by_ladder.of_pbx(scene, told) + by_ladder.of_log(_log(scene, began))
+    found = by_ladder.of_pbx(scene, told) + by_log.of_call(scene, _log(scene, began))
     if events is None:
         return [*found, *by_ladder.of_phone(Facts([*facts.values(), *found]))]
     inward = facts.value("inward.create") == "ok"
@@ -162,7 +162,7 @@ def _past_call(scene: Scene) -> list[Fact]:
     if events is not None:
         facts += by_ladder.read(scene, events, outward="outward" in ways, inward="inward" in ways)
     began = min((event.at.timestamp() for event in events or ()), default=time.time() - 600)
-    return facts + by_ladder.of_log(_log(scene, scene.since or began - 1))
+    return facts + by_log.of_call(scene, _log(scene, scene.since or began - 1))
 
 
 # Bandwidth's word for a call's direction is Bandwidth's, not the PBX's.

@@ -9,11 +9,13 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
+from bwlib.diagnose import by_log
 from bwlib.diagnose.at_pbx import G711
 from bwlib.diagnose.at_realm import USER
 from bwlib.diagnose.facts import Fact
 from bwlib.diagnose.scene import Scene
 from bwlib.pbx.asterisk_checks import audio_addresses, audio_elsewhere
+from bwlib.pbx.asterisk_read import ANY_REALM, trunk_auth_of
 from bwlib.phone import host_towards
 from bwlib.sip.agent import Agent
 from bwlib.sip.uri import SipUri, SipUriError
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from bwlib.pbx.state import Contact, PbxState
 
 SOURCE = "PBX"
-OPTIONS_S = 1.5
+OPTIONS_S = 2.5
+RFC4733 = ("rfc4733", "auto", "auto_info")  # dtmf_mode by which Asterisk takes telephone-events
 
 
 def probe(scene: Scene) -> list[Fact]:
@@ -31,8 +34,10 @@ def probe(scene: Scene) -> list[Fact]:
     if look is None:
         return []
     state: PbxState = look(table.trunk, table.extension, scene.run.settings.test.dial, "")
-    scene.hashed = bool(state.trunk.get("auth", {}).get("md5_cred"))
+    scene.trunk_ha1 = state.trunk_ha1
+    scene.run.record.redactor.learn("trunk's HA1", state.trunk_ha1.get_secret_value())
     facts = [*_contacts(scene, state), *_trunk(state), *_extension(state), *_dialled(state), *_pending(state)]
+    facts += by_log.of_files(scene, state.refused)
     if state.rtp_ports:
         says = "the PBX takes audio on UDP ports {} to {}: open them to Bandwidth".format(*state.rtp_ports)
         facts.append(Fact("pbx.rtp", "known", says, SOURCE))
@@ -91,15 +96,21 @@ async def _options(uri: str, target: tuple[str, int]) -> bool:
 
 
 def _trunk(state: PbxState) -> list[Fact]:
-    endpoint, auth = state.trunk.get("endpoint", {}), state.trunk.get("auth", {})
+    endpoint = state.trunk.get("endpoint", {})
     if not endpoint or "trunk" in state.unknown:
         return []
     facts = []
     if not endpoint.get("outbound_auth"):
         facts.append(Fact("trunk.outbound_auth", "absent", "the trunk's endpoint has no outbound_auth", SOURCE))
-    realm = auth.get("realm", "")
-    if realm:
+    asks = bool(endpoint.get("auth"))
+    says = f"the trunk's endpoint asks {'its callers for a password: auth is set' if asks else 'nobody for a password'}"
+    facts.append(Fact("trunk.inbound_auth", "on" if asks else "off", says, SOURCE))
+    realm = trunk_auth_of(state.trunk).get("realm", "")
+    if realm not in ANY_REALM:
         facts.append(Fact("trunk.realm", realm, f"the trunk's authentication says realm={realm}", SOURCE))
+    encryption = endpoint.get("media_encryption", "")
+    if encryption not in ("", "no", "none"):
+        facts.append(Fact("trunk.encryption", "on", f"the trunk's media_encryption is {encryption}", SOURCE))
     wrong, given = audio_elsewhere(state), audio_addresses(state)
     says = "; ".join(f"{name} is {address}" for name, address in (wrong or given).items())
     word = "elsewhere" if wrong else "own"
@@ -114,6 +125,9 @@ def _extension(state: PbxState) -> list[Fact]:
     allow = endpoint.get("allow", "")
     if allow and not any(codec in allow for codec in G711):
         facts.append(Fact("extension.codecs", "no-g711", f"the extension allows {allow}", SOURCE))
+    dtmf = endpoint.get("dtmf_mode", "")
+    if dtmf and dtmf not in RFC4733:
+        facts.append(Fact("extension.dtmf", "differs", f"the extension's dtmf_mode is {dtmf}", SOURCE))
     return facts
 
 

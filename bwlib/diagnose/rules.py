@@ -11,6 +11,7 @@ RULES: tuple[Rule, ...] = (
     *rules_bandwidth.APPLICATION,
     *rules_bandwidth.CALLBACK,
     *rules_bandwidth.REALM,
+    *rules_pbx.CONFIG,
     *rules_pbx.TRUNK,
     *rules_pbx.ROUTE,
     *rules_call.NETWORK,

@@ -25,6 +25,14 @@ NETWORK = (
         },
         _LET_THROUGH, "firewall", OUT,
     ),
+    seen(
+        "phone-refused", "The PBX refuses the phone's registration", {"phone.register": ("refused",)},
+        "check the extension and its secret on the PBX", "no callbacks",
+    ),
+    seen(
+        "pbx-deaf", "The PBX does not answer the phone's REGISTER", {"phone.register": ("silent",)},
+        "check that the PBX listens for SIP at that address and port, and the firewall in front of it", "firewall",
+    ),
     *(
         seen("realm-silent", _SILENT, {**effect, **SILENT_HERE}, _LET_THROUGH, "firewall")
         for effect in (
@@ -97,14 +105,6 @@ NETWORK = (
         },
         "look at the call in Bandwidth's dashboard; ask Bandwidth support, naming the Call-ID", "no callbacks",
         "watch the trunk's packets on the PBX (tcpdump, sngrep): a 100, and nothing more, is the realm",
-    ),
-    seen(
-        "phone-refused", "The PBX refuses the phone's registration", {"phone.register": ("refused",)},
-        "check the extension and its secret on the PBX", "no callbacks",
-    ),
-    seen(
-        "pbx-deaf", "The PBX does not answer the phone's REGISTER", {"phone.register": ("silent",)},
-        "check that the PBX listens for SIP at that address and port, and the firewall in front of it", "firewall",
     ),
     seen(
         "webhook-lost", "The callback URL answers from here, and Bandwidth's webhook did not arrive there",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bwlib.diagnose.row import (
     ACCOUNT_FAILS,
+    FAILED,
     IN,
     IN_TURNED_AWAY,
     NB10,
@@ -107,6 +108,17 @@ TRUNK = (
         "set it to the SIP URI's password", "no callbacks", OUT_REFUSED, "trunk",
     ),
     read(
+        "wrong-realm-in-hash",
+        "The trunk's hashed password (md5_cred, password_digest) is over another realm than the FQDN",
+        {"trunk.password": ("other-realm",)},
+        "give the trunk the password itself, or the MD5 of user:FQDN:password", "no callbacks", OUT_REFUSED, "trunk",
+    ),
+    read(
+        "hash-case", "The trunk's hashed password (md5_cred, password_digest) is written in upper-case letters",
+        {"trunk.password": ("upper-case",)}, "spell it in lower case: the digest is computed with it as it is written",
+        "no callbacks", OUT_REFUSED, "trunk",
+    ),
+    read(
         "foreign-caller-id", "The trunk's From user is not the site's number in +E.164",
         {"trunk.from_user": ("not-e164", "other-number")},
         "set From user on the trunk to the site's number in +E.164", "caller id",
@@ -152,6 +164,28 @@ TRUNK = (
         {"trunk.bandwidth_ips": ("differs",)},
         "add Bandwidth's SIP addresses to the trunk (match= of its identify; FreePBX: Match (Permit))", "firewall", IN,
         "trunk",
+    ),
+    read(
+        "other-endpoint", "Another trunk of the PBX takes Bandwidth's calls: it matches the same addresses",
+        {"log.other-endpoint": ("said",), "inward.pbx": REFUSED},
+        "remove Bandwidth's SIP addresses from that trunk (match= of its identify; FreePBX: Match (Permit))",
+        "firewall", IN,
+    ),
+    read(
+        "acl-bandwidth", "The trunk's access list keeps Bandwidth's calls out", {"log.acl-bandwidth": ("said",)},
+        "let the access list pass Bandwidth's SIP addresses (deny, permit and acl of the trunk's endpoint, acl.conf)",
+        "firewall", IN,
+    ),
+    read(
+        "media-encryption", "The trunk demands encrypted media, which the guide does not ask for",
+        {"trunk.encryption": ("on",), "outward.trunk": FAILED},
+        "set media_encryption to no on the trunk (FreePBX: Media Encryption: None)", "firewall", {**OUT, **IN},
+    ),
+    read(
+        "inbound-auth", "The trunk asks Bandwidth's calls for a password, and Bandwidth has none to answer with",
+        {"trunk.inbound_auth": ("on",)},
+        "remove auth= from the trunk's endpoint (FreePBX: Authentication: Outbound); Bandwidth is known by its address",
+        "no callbacks", IN_TURNED_AWAY,
     ),
     read(
         "unknown-inbound", "Inbound calls on the trunk do not lead to the site's extension",
@@ -207,6 +241,20 @@ ROUTE = (
         "give the PBX and the phone the same secret", "no callbacks", {**PHONE, **IN}, "extension",
     ),
     read(
+        "acl-phone", "The extension's access list keeps the phone out", {"log.acl-phone": ("said",)},
+        "let the access list pass the phone's address (deny, permit and acl of the extension's endpoint, acl.conf)",
+        "firewall", {**PHONE, **IN},
+    ),
+    *(
+        read(
+            "extension-dtmf", "The extension does not take DTMF as RFC 4733 events",
+            {"extension.dtmf": ("differs",), f"{way}.digits": ("no",)},
+            "set the extension's DTMF mode to rfc4733, and the phone's too", "firewall",
+            {"outward.digits": ("no",), "inward.digits": ("no",)},
+        )
+        for way in ("outward", "inward")
+    ),
+    read(
         "extension-takes-no-phone", "The extension accepts no registration, so no phone can be reached there",
         {"extension.registrable": ("no",)}, "allow one contact on the extension (max_contacts=1)", "no callbacks",
         {**PHONE, **IN},
@@ -228,5 +276,23 @@ ROUTE = (
             "phone.register": ("unknown",), "trunk.inbound_extension": ("as-wanted", "unknown"),
         },
         "register the phone at the PBX (its number, the PBX's address, the extension's secret)", "no callbacks", IN,
+    ),
+)
+
+# What Asterisk could not read is not there, and what is missing then needs no cause of its own.
+_OF_FILES = tuple(dict.fromkeys(rule.name for rule in (*TRUNK, *ROUTE)))
+
+CONFIG = (
+    read(
+        "config-unreadable", "The PBX cannot read its configuration: a line of it is none",
+        {"pbx.config": ("unreadable",)},
+        "correct that line (the log names file and number), reload, and look again: what stands below it was not read "
+        "either", "no callbacks", {**OUT, **PHONE, **IN}, covers=_OF_FILES,
+    ),
+    read(
+        "config-refused", "The PBX refuses a section of the site's: reloading it again does not help",
+        {"pbx.config": ("refused",)},
+        "correct what the log names (an option that this section has not, a value that it cannot have), reload, and "
+        "look again", "no callbacks", {**OUT, **PHONE, **IN}, covers=_OF_FILES,
     ),
 )

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from bwlib.phone import Phone
 
 
+NO_SECRET = SecretStr("")
+
+
 @dataclass
 class Account:
     """What there is at Bandwidth by the site's names, as far as it could be read; None: not there, or not read."""
@@ -58,7 +61,7 @@ class Scene:
     account: Account = field(default_factory=Account)
     on_pbx: Configured = field(default_factory=Configured)
     contact: str = ""  # of the extension: "none", "alive", "silent"
-    hashed: bool = False  # the PBX keeps the trunk's password as HA1 only
+    trunk_ha1: SecretStr = NO_SECRET  # of a PBX that keeps it in the place of the trunk's password
     traps: list[Finding] = field(default_factory=list)
     sip_call_ids: set[str] = field(default_factory=set)
     our_calls: set[str] = field(default_factory=set)

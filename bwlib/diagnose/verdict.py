@@ -81,6 +81,7 @@ def judge(facts: Facts, rules: Sequence[Rule] = RULES) -> Verdict:
         *(_cause(rule, facts, (), "found") for rule in read if not _explains_any(rule, failures, facts)),
     ]
     unexplained = [failure.says for failure in left if not any(_is_about(rule, failure) for rule in guesses)]
+    unexplained += _logged(facts) if unexplained else []
     return Verdict(_once(causes), tuple(unexplained), _ruled_out(facts, rules), _not_looked(facts))
 
 
@@ -153,8 +154,14 @@ def _cause(rule: Rule, facts: Facts, failures: Iterable[Fact], confidence: Confi
         if one in facts and facts.value(one) in values and facts.value(one) != UNKNOWN
     ]
     quoted += [failure.says for failure in failures if _explains(rule.explains, failure, facts)]
+    quoted += _logged(facts) if confidence in ("likely", "possible") else []
     because = tuple(dict.fromkeys(quoted))
     return Cause(rule.name, rule.cause, confidence, because, rule.fix, rule.bullet, rule.step, rule.next_probe)
+
+
+def _logged(facts: Facts) -> list[str]:
+    """What the PBX itself wrote at that time: beside whatever is not proven, a person may read more from it."""
+    return [fact.says for name, fact in facts.items() if name.startswith("log.")]
 
 
 def _once(causes: Iterable[Cause]) -> tuple[Cause, ...]:

@@ -7,7 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from bwlib.pbx.ami import Ami, Tunnel
 from bwlib.pbx.ami_events import AmiWatch
 from bwlib.pbx.asterisk_checks import findings_in
 from bwlib.pbx.asterisk_files import Files, LocalFiles, OwnFiles
-from bwlib.pbx.asterisk_log import complaints_of_files, read_log_since
+from bwlib.pbx.asterisk_log import complaints_of_files, read_log_since, refused_since_reload
 from bwlib.pbx.asterisk_read import (
     Step,
     extension_from,
@@ -241,7 +241,8 @@ class AsteriskPbx:
         checks.check_name("trunk", trunk)
         checks.check_name("extension", extension)
         with self._ami() as ami:
-            return asterisk_state.read_state(ami, trunk, extension, dialled, context, self._local_folder())
+            state = asterisk_state.read_state(ami, trunk, extension, dialled, context, self._local_folder())
+            return replace(state, refused=refused_since_reload(ami, self._directory))
 
     def media(self) -> tuple[MediaCount, ...]:
         """RTP of each channel, to be asked in the middle of a call."""

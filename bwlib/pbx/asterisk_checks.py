@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from bwlib.models import Finding, Registration, Trunk
+from bwlib.pbx.asterisk_read import ANY_REALM, trunk_auth_of
 from bwlib.pbx.state import PbxState, Transport
 
 _RELOAD = "then core reload on Asterisk's command line"
@@ -32,8 +33,8 @@ def _registration(registrations: list[Registration], trunk: Trunk, file: str) ->
 
 
 def _pinned_realm(state: PbxState, trunk: Trunk, file: str) -> Finding | None:
-    realm = state.trunk.get("auth", {}).get("realm", "")
-    if not realm or realm.lower() == trunk.server.lower():
+    realm = trunk_auth_of(state.trunk).get("realm", "")
+    if realm in ANY_REALM or realm.lower() == trunk.server.lower():
         return None
     cause = "The trunk answers challenges of another realm only (realm= on its authentication)"
     fix = f"take realm= out of the section of type auth in {file}, {_RELOAD}"

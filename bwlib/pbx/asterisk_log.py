@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from bwlib.errors import PbxError
 from bwlib.pbx.ami import Ami
 from bwlib.pbx.asterisk_files import Files
 from bwlib.pbx.asterisk_pending import sections_from
+from bwlib.pbx.asterisk_state import last_reload
 from bwlib.pbx.asterisk_text import MASK, mask_secrets
 
 MOST_LINES = 200
+RELOAD_S = 1.0  # a second of when it reloaded cannot be told, and it writes while it reads
+# What it writes about its files when it reads them (Asterisk 22, recorded).
+REFUSED = (
+    "config.c: parse error", "Could not find option suitable for category", "Could not create an object of type",
+)  # fmt: skip
 READ_BYTES = 1_000_000  # from the end of each log
 _LINE = re.compile(r"\[([^\]]+)\]\s+(?:NOTICE|WARNING|ERROR)\[")
 # The sources of Asterisk that read files; they say a line's number and the file, or the object that was not made.
@@ -35,29 +42,45 @@ def read_log_since(ami: Ami, files: Files, when: datetime) -> tuple[str, ...]:
 
     when: with a time zone. Raises nothing of the PBX's.
     """
+    return _lines(ami, files, when)[-MOST_LINES:]
+
+
+def _lines(ami: Ami, files: Files, when: datetime) -> tuple[str, ...]:
     try:
-        since = _there(ami, when)
+        now = _now_there(ami)
+        since = now - (datetime.now(UTC) - when)
         names = _log_files(ami)
     except PbxError:
         return ()
     found: list[tuple[datetime, str]] = []
     for name in names:
         try:
-            found += lines_since(files.tail(name, READ_BYTES).decode("utf-8", errors="replace"), since)
+            found += lines_since(files.tail(name, READ_BYTES).decode("utf-8", errors="replace"), since, now)
         except PbxError:
             continue
     lines = [line for _, line in sorted(found, key=lambda pair: pair[0])]  # stable: one file's order stays
-    return tuple(dict.fromkeys(lines))[-MOST_LINES:]
+    return tuple(dict.fromkeys(lines))
 
 
-def _there(ami: Ami, when: datetime) -> datetime:
-    """This moment in the PBX's local time, without a zone. Of an Asterisk without STRFTIME: in ours."""
+def refused_since_reload(ami: Ami, files: Files) -> tuple[str, ...]:
+    """Lines on what Asterisk could not read of its configuration when it last read it. () when not readable."""
+    try:
+        reloaded = last_reload(ami)
+    except PbxError:
+        return ()
+    if reloaded is None:
+        return ()
+    lines = _lines(ami, files, datetime.fromtimestamp(reloaded - RELOAD_S, UTC))
+    return tuple(line for line in lines if any(words in line for words in REFUSED))
+
+
+def _now_there(ami: Ami) -> datetime:
+    """The PBX's local time, without a zone. Of an Asterisk without STRFTIME: ours."""
     said = ami.action("Getvar", Variable="STRFTIME(,,%Y-%m-%d %H:%M:%S.%3q)").fields.get("Value", "")
     try:
-        now_there = datetime.fromisoformat(said)
+        return datetime.fromisoformat(said)
     except ValueError:
-        return when.astimezone().replace(tzinfo=None)
-    return now_there - (datetime.now(UTC) - when)
+        return datetime.now(UTC).astimezone().replace(tzinfo=None)
 
 
 def _log_files(ami: Ami) -> list[str]:
@@ -74,30 +97,28 @@ def _wanted(name: str, levels: str) -> bool:
     return is_file and re.search(r"\b(?:notice|warning|error)\b|\*", levels, re.IGNORECASE) is not None
 
 
-def lines_since(text: str, since: datetime) -> Iterable[tuple[datetime, str]]:
-    """(time, line) of each notice, warning and error at or after `since`. Both times are the PBX's local time."""
+def lines_since(text: str, since: datetime, now: datetime) -> Iterable[tuple[datetime, str]]:
+    """(time, line) of each notice, warning and error at or after `since`. All times are the PBX's local time."""
     since_second = since.replace(microsecond=0)
     for line in text.splitlines():
         match = _LINE.match(line)
-        at = _time(match[1], since) if match else None
+        at = _time(match[1], now) if match else None
         # without a fraction, all of its second may be meant
         if at is not None and at >= (since if at.microsecond else since_second):
             yield at, without_secrets(line)
 
 
-def _time(text: str, near: datetime) -> datetime | None:
-    """Asterisk's default date format has no year: the one that is nearest. None for a format that is not known."""
-    try:
+def _time(text: str, now: datetime) -> datetime | None:
+    """Asterisk's default date format has no year: the last one in which that day was (a 29th of February is not in
+    each), a day's doubt of clocks left. None for a format that is not known."""
+    with suppress(ValueError):
         return datetime.fromisoformat(text).replace(tzinfo=None)
-    except ValueError:
-        pass
-    try:
-        at = datetime.strptime(f"{near.year} {text}", "%Y %b %d %H:%M:%S")  # noqa: DTZ007 - as the log says it
-    except ValueError:
-        return None
-    if abs(at - near) < timedelta(days=183):
-        return at
-    return at.replace(year=near.year + (1 if at < near else -1))
+    for year in range(now.year + 1, now.year - 9, -1):
+        with suppress(ValueError):
+            at = datetime.strptime(f"{year} {text}", "%Y %b %d %H:%M:%S")  # noqa: DTZ007 - as the log says it
+            if at <= now + timedelta(days=1):
+                return at
+    return None
 
 
 def complaints_of_files(lines: Iterable[str]) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def pjsip_pending(ami: Ami, endpoints: Mapping[str, Settings], transports: Seque
     names = dict.fromkeys([*endpoints, *(one.name for one in transports)])
     for settings in endpoints.values():
         names |= dict.fromkeys(options.get("object_name", "") for options in settings.values())
-        names |= dict.fromkeys(settings.get("endpoint", {}).get(option, "") for option in _NAMED)
+        names |= dict.fromkeys(_named(settings, *_NAMED))
     sections = [section for name in names if name for section in _read(ami, "pjsip.conf", Category=name)]
     return pjsip_differences(sections, endpoints, transports)
 
@@ -77,10 +77,10 @@ def pjsip_differences(
     running: dict[tuple[str, str], Mapping[str, str]] = {("transport", one.name): vars(one) for one in transports}
     needed = {("endpoint", name) for name in endpoints}
     for settings in endpoints.values():
-        running |= {(kind, options.get("object_name", "")): options for kind, options in settings.items()}
-        endpoint = settings.get("endpoint", {})
-        needed |= {("auth", endpoint.get(option, "")) for option in ("auth", "outbound_auth")}
-        needed.add(("aor", endpoint.get("aors", "")))
+        running |= {(kind.partition(" ")[0], options.get("object_name", "")): options
+                    for kind, options in settings.items()}  # fmt: skip
+        needed |= {("auth", name) for name in _named(settings, "auth", "outbound_auth")}
+        needed |= {("aor", name) for name in _named(settings, "aors")}
     different = []
     for name, lines in sections:
         kind = dict(lines).get("type", "")
@@ -90,6 +90,12 @@ def pjsip_differences(
         elif (kind, name) in needed:
             different.append(f"{where} (not running at all)")
     return different
+
+
+def _named(settings: Settings, *options: str) -> list[str]:
+    """The sections that these options of the endpoint name; each may name several."""
+    named = ",".join(settings.get("endpoint", {}).get(option, "") for option in options)
+    return [name.strip() for name in named.split(",") if name.strip()]
 
 
 def _differing(kind: str, lines: Sequence[tuple[str, str]], running: Mapping[str, str]) -> list[str]:

@@ -23,11 +23,14 @@ from bwlib.pbx.asterisk_text import (
     route_patterns,
 )
 
-# Section type -> option -> value, of one endpoint and all that belongs to it.
+# Section type -> option -> value, of one endpoint and all that belongs to it. A second section of a type is there as
+# "TYPE NAME": an endpoint may ask for a password (auth) and have another one to answer with (outbound_auth).
 Settings = Mapping[str, Mapping[str, str]]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+# realm= of an auth that answers whatever realm asks.
+ANY_REALM = ("", "*")
 # Stands for a value of the dialplan when there is more or other than what this program writes.
 NOT_AS_WRITTEN = "(not as written)"
 # What a route dials: a number over a trunk, or a SIP URI over a trunk with the number in a header.
@@ -60,8 +63,45 @@ def settings_from_ami(events: Iterable[Mapping[str, str]]) -> Settings:
         kind = event.get("ObjectType")
         if kind:
             values = {re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower(): value for key, value in event.items()}
-            found.setdefault(kind, values)
+            found.setdefault(kind if kind not in found else f"{kind} {event.get('ObjectName', '')}", values)
     return found
+
+
+def auth_of(settings: Settings, option: str, realm: str = "") -> Mapping[str, str]:
+    """The auth section that the endpoint's option names: "outbound_auth" to answer with, "auth" to ask for.
+
+    Of several the one for this realm, else one for any realm (realm= empty or *), as Asterisk picks them; the first
+    where neither is there. Text that `asterisk_text` wrote has one, and no names.
+    """
+    auths = {auth.get("object_name", ""): auth for kind, auth in settings.items() if kind.partition(" ")[0] == "auth"}
+    if "" in auths:
+        return auths[""]
+    names = [name.strip() for name in settings.get("endpoint", {}).get(option, "").split(",")]
+    named = [auths[name] for name in names if name in auths]
+    exact = [auth for auth in named if auth.get("realm", "").lower() == realm.lower()]
+    return next(iter([*exact, *(auth for auth in named if auth.get("realm", "") in ANY_REALM), *named]), {})
+
+
+def trunk_auth_of(settings: Settings) -> Mapping[str, str]:
+    """The auth section by which a trunk answers the challenge of the host that it calls."""
+    contact = _contact_of(settings)
+    return auth_of(settings, "outbound_auth", contact[1] if contact else "")
+
+
+def _contact_of(settings: Settings) -> re.Match[str] | None:
+    """Host and port of the trunk's contact."""
+    aor = settings.get("aor", {})
+    return re.search(r"sips?:(?:[^@,]+@)?([^:;,/]+)(?::(\d+))?", aor.get("contacts") or aor.get("contact", ""))
+
+
+def ha1_of(auth: Mapping[str, str]) -> SecretStr:
+    """The hash that Asterisk answers a challenge with in the password's place; "" where it takes the password.
+
+    One that knows password_digest (20.12, 21.7, 22.2 and later) makes one of md5_cred, and takes it before the
+    password whatever auth_type says (seen on 22.10); an older one takes md5_cred when auth_type is md5.
+    """
+    counts = "password_digest" in auth or auth.get("auth_type") == "md5"
+    return SecretStr(auth.get("md5_cred", "") if counts else "")
 
 
 def registrations_from(events: Iterable[Mapping[str, str]]) -> list[Registration]:
@@ -76,8 +116,8 @@ def trunk_from(name: str, settings: Settings, inbound_extension: str | None, reg
 
     inbound_extension: what the inbound context says; it counts only when the endpoint's calls arrive there.
     """
-    endpoint, auth, aor = (settings.get(kind, {}) for kind in ("endpoint", "auth", "aor"))
-    contact = re.search(r"sips?:(?:[^@,]+@)?([^:;,/]+)(?::(\d+))?", aor.get("contacts") or aor.get("contact", ""))
+    endpoint, aor, auth = settings.get("endpoint", {}), settings.get("aor", {}), trunk_auth_of(settings)
+    contact = _contact_of(settings)
     proxy = endpoint.get("outbound_proxy", "").removeprefix("sip:").removesuffix(";lr")
     return Trunk(
         name=name,
@@ -101,7 +141,7 @@ def trunk_from(name: str, settings: Settings, inbound_extension: str | None, reg
 
 def extension_from(number: str, settings: Settings) -> Extension:
     """The extension that these settings are. One that is not ours has its own context as `route`."""
-    endpoint, auth = settings.get("endpoint", {}), settings.get("auth", {})
+    endpoint, auth = settings.get("endpoint", {}), auth_of(settings, "auth")
     display = re.match(r'"([^"]*)"', endpoint.get("callerid", ""))
     return Extension(
         number=number,

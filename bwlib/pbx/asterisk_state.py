@@ -15,7 +15,7 @@ from typing import TypeVar
 from bwlib.errors import PbxRefused
 from bwlib.pbx.ami import Ami
 from bwlib.pbx.asterisk_pending import dialplan_pending, pjsip_pending
-from bwlib.pbx.asterisk_read import Settings, registrations_from, settings_from_ami
+from bwlib.pbx.asterisk_read import Settings, ha1_of, registrations_from, settings_from_ami, trunk_auth_of
 from bwlib.pbx.asterisk_text import MASK, SECRET_KEYS
 from bwlib.pbx.state import Contact, Dialled, MediaCount, PbxState, Transport
 
@@ -67,6 +67,7 @@ def read_state(
         not_in_force=ask("not_in_force", lambda: _not_in_force(ami, endpoints, transports, context), ()),
         changed_since_reload=ask("changed_since_reload", lambda: _changed(ami, folder), ()),
         unknown=unknown,
+        trunk_ha1=ha1_of(trunk_auth_of(of_trunk)),
     )
 
 
@@ -180,14 +181,19 @@ def rtp_ports_from(output: Iterable[str]) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
-def _changed(ami: Ami, folder: Path | None) -> tuple[str, ...]:
-    """Files of pjsip that were written after the last reload. One second of it cannot be told, and does not count."""
+def last_reload(ami: Ami) -> float | None:
+    """When Asterisk last read its configuration, in seconds since 1970; one second of it cannot be told."""
     said = re.search(r"Last reload: (\d+)", "\n".join(ami.command("core show uptime seconds")))
-    if folder is None or said is None:
+    return time.time() - int(said[1]) if said else None
+
+
+def _changed(ami: Ami, folder: Path | None) -> tuple[str, ...]:
+    """Files of pjsip that were written after the last reload. The second that cannot be told does not count."""
+    reloaded = last_reload(ami)
+    if folder is None or reloaded is None:
         raise PbxRefused("see when Asterisk's files changed", "they are not on this machine", "look at them there")
-    reload_is_over = int(time.time()) - int(said[1]) + 1
     paths = [path for pattern in _RELOADED_FILES for path in sorted(folder.glob(pattern))]
-    return tuple(str(path.relative_to(folder)) for path in paths if _changed_at(path) >= reload_is_over)
+    return tuple(str(path.relative_to(folder)) for path in paths if _changed_at(path) >= int(reloaded) + 1)
 
 
 def _changed_at(path: Path) -> float:

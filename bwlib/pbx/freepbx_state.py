@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from bwlib.errors import PbxError, PbxRefused
 from bwlib.models import Registration
 from bwlib.pbx.asterisk_log import MOST_LINES, lines_since
-from bwlib.pbx.asterisk_read import Settings
+from bwlib.pbx.asterisk_read import Settings, ha1_of, trunk_auth_of
 from bwlib.pbx.asterisk_state import (
     media_from,
     rtp_ports_from,
@@ -109,6 +109,7 @@ def _running(driver: Driver, trunk: str, extension: str, dialled: str, context: 
         contacts=tuple(one for output in endpoints for one in contacts_from(output, known)),
         transports=tuple(transport_from(name, next(answers, [])) for name in names),
         rtp_ports=rtp_ports_from(first[3]),
+        trunk_ha1=ha1_of(trunk_auth_of(settings[0])),
         dialled=dialled_from(number, context, next(answers, [])) if number else None,
     )
 
@@ -125,10 +126,10 @@ def _ask(driver: Driver, *lines: str) -> list[list[str]]:
 
 
 def _settings(endpoint: Mapping[str, str], parts: Iterable[tuple[str, str]], tables: Iterator[list[str]]) -> Settings:
-    """By section type, the first of each, as `settings_from_ami`."""
+    """By section type, a second one of a type under its name too, as `settings_from_ami`."""
     found: dict[str, Mapping[str, str]] = {"endpoint": endpoint} if endpoint else {}
     for (kind, name), output in zip(parts, tables, strict=False):
-        found.setdefault(kind, {**table_from(output), "object_name": name})
+        found[kind if kind not in found else f"{kind} {name}"] = {**table_from(output), "object_name": name}
     return found
 
 
@@ -189,11 +190,12 @@ def read_log_since(driver: Driver, when: datetime) -> tuple[str, ...]:
     try:
         with driver:
             said = driver.shell("read the end of Asterisk's log", LOG_SCRIPT)
-        now_there, _, text = (said or "").partition("\n")
-        since = datetime.fromisoformat(now_there.strip()) - (datetime.now(UTC) - when)
+        time_there, _, text = (said or "").partition("\n")
+        now = datetime.fromisoformat(time_there.strip())
+        since = now - (datetime.now(UTC) - when)
     except (PbxError, ValueError):
         return ()
-    lines = [line for _, line in sorted(lines_since(text, since), key=lambda pair: pair[0])]
+    lines = [line for _, line in sorted(lines_since(text, since, now), key=lambda pair: pair[0])]
     return tuple(dict.fromkeys(lines))[-MOST_LINES:]
 
 

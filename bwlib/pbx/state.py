@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pydantic import SecretStr
+
 from bwlib.models import Registration
 from bwlib.pbx.asterisk_read import Settings
+
+NO_SECRET = SecretStr("")
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,9 @@ class PbxState:
 
     trunk, extension: section type (endpoint, auth, aor, identify) -> option -> value in force; {} when there is no
     such endpoint. not_in_force: what the PBX's files say and its running configuration does not. changed_since_reload:
-    files of pjsip that were written after Asterisk last read its configuration. unknown: field -> why it is empty.
+    files of pjsip that were written after Asterisk last read its configuration. refused: lines of its log on what it
+    could not read of them then. unknown: field -> why it is empty. trunk_ha1: what the trunk answers a challenge with
+    where the PBX keeps a hash in the password's place; "" where not.
     """
 
     contacts: tuple[Contact, ...] = ()
@@ -70,7 +76,9 @@ class PbxState:
     rtp_ports: tuple[int, int] | None = None
     not_in_force: tuple[str, ...] = ()
     changed_since_reload: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
+    trunk_ha1: SecretStr = NO_SECRET
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from bwlib.sandbox.control_accounts import (
 from bwlib.sandbox.edge import Edge
 from bwlib.sandbox.faults import FaultError, Faults, table
 from bwlib.sandbox.readback_keeper import ReadbackKeeper
-from bwlib.sandbox.state import State, timestamp
+from bwlib.sandbox.state import NO_RESET, State, timestamp
 from bwlib.sandbox.switchboard import Switchboard
 from bwlib.sandbox.switches import check_value
 
@@ -146,6 +146,8 @@ async def _down(request: Request, control: Control) -> Response:
 
 
 async def _reset(request: Request, control: Control) -> Response:
+    if forbidden := why_no_reset(control):
+        return _error(409, forbidden)
     view = view_of(request, control)
     control.turned += 1
     if view is None:
@@ -155,6 +157,11 @@ async def _reset(request: Request, control: Control) -> Response:
         control.edge.trace.forget(sip_call_ids(control, view) or ())
         view.reset_account()
     return JSONResponse({})
+
+
+def why_no_reset(control: Control) -> str:
+    """What whoever keeps something here has noted against a reset; "" when nobody minds."""
+    return str(control.state.get_note(NO_RESET) or "")
 
 
 async def reset(control: Control) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from bwlib.sandbox.control_api import reset
+from bwlib.sandbox.control_api import reset, why_no_reset
 from bwlib.sandbox.faults import FaultError, table
 from bwlib.sandbox.switches import SECONDS, SWITCHES, check_value
 
@@ -66,6 +66,8 @@ async def switch_fault_off(visit: Visit) -> Response:
 
 
 async def reset_sandbox(visit: Visit) -> Response:
+    if forbidden := why_no_reset(visit.control):
+        return _show(visit, 409, wrong=[forbidden])
     if not visit.posted:
         return visit.show(
             "confirm.html", title="Reset the sandbox", button="Reset the sandbox", back="/sandbox", error=None
@@ -89,6 +91,7 @@ def _show(
         faults=table(),
         fault=fault or _NO_FAULT,
         wrong=wrong or [],
+        no_reset=why_no_reset(visit.control),
     )
 
 

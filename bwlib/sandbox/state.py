@@ -20,6 +20,7 @@ from bwlib.sandbox.home import touch_private
 from bwlib.sandbox.identity import Identity, from_json, new_identity, to_json
 from bwlib.sandbox.switches import BY_NAME, SWITCHES
 
+NO_RESET = "no_reset"  # a note: why this sandbox is not to be reset, in a sentence or two for whoever tries
 _SCHEMA = """
 create table if not exists identity (key text primary key, value text not null);
 create table if not exists accounts (

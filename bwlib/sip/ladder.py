@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -28,7 +29,10 @@ MASK = '"«redacted»"'
 TOP_PX, BOTTOM_PX = 84, 42
 PAUSE_MS = 1000  # a silence longer than this gets a row of its own
 INK, QUIET, LINE = "#1f2328", "#57606a", "#c9d1d9"
-# What an arrow says -> its colour on white, each with a contrast of more than 5:1.
+GROUND = "#ffffff"  # a picture brings its own ground, so that it is the same in a light and in a dark theme
+LINE_PX = 15  # from line to line within a label: its outline leaves the line above whole
+LABEL_LINES, NAME_LINES = 6, 3  # more of one is cut: then it is somebody's prank, and the hover has all of it
+# What an arrow says -> its colour on GROUND, each with a contrast of more than 5:1.
 COLOURS = {
     "request": "#1b4f8f",
     "progress": "#57606a",
@@ -56,14 +60,17 @@ def _mask_value(value: str) -> str:
 
 @dataclass(frozen=True)
 class Layout:
-    """Sizes in CSS pixels: middle of the first lane, from lane to lane, right of the last, a row; letters that fit."""
+    """Sizes in CSS pixels: middle of the first lane, from lane to lane, right of the last, a row.
+
+    label_letters fit between two lanes, name_letters into a name's box, in the widest of the usual fonts (DejaVu Sans).
+    """
 
     left: int = 160
     lane: int = 300
     right: int = 110
     row: int = 32
-    label_letters: int = 44
-    name_letters: int = 26
+    label_letters: int = 40
+    name_letters: int = 22
 
     def x(self, index: int) -> int:
         """Where lane `index` stands."""
@@ -71,7 +78,7 @@ class Layout:
 
 
 WIDE = Layout()
-FOUR_LANES = Layout(left=150, lane=240, right=92, row=28, label_letters=42, name_letters=26)  # as wide as paper bears
+FOUR_LANES = Layout(left=150, lane=240, right=92, row=28, label_letters=32, name_letters=22)  # as wide as paper bears
 
 
 @dataclass(frozen=True)
@@ -223,10 +230,14 @@ def draw_svg(
 ) -> str:
     """Rows as an SVG; see `ladder_svg`. silence: what a pause of more than a second is called, after "8.1 s"."""
     unique = "ladder-" + secrets.token_hex(6)
-    places = _places(rows)
     width = layout.x(max(len(lanes) - 1, 1)) + layout.right
-    height = TOP_PX + layout.row * (places[-1] + 1 if places else 1) + BOTTOM_PX
-    foot = height - BOTTOM_PX + 4
+    heading, below = (_wrapped(words, (width - 32) // px, NAME_LINES) for words, px in ((title, 10), (legend, 6)))
+    names = [_wrapped(name, layout.name_letters, NAME_LINES) for name in lanes]
+    labels = [_wrapped(row.label, _letters(layout, row), LABEL_LINES) for row in rows]
+    top = TOP_PX + LINE_PX * (max(map(len, names), default=1) - 1) + 19 * (len(heading) - 1)
+    heights = _heights(layout, rows, labels, top)
+    foot = (heights[-1] if heights else top + layout.row) + 4
+    height = foot + BOTTOM_PX - 4 + LINE_PX * (len(below) - 1)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" aria-labelledby="{unique}-title {unique}-desc" style="max-width:100%;height:auto" '
@@ -234,27 +245,48 @@ def draw_svg(
         f'<title id="{unique}-title">{_xml(title or "SIP ladder")}</title>',
         f'<desc id="{unique}-desc">{_xml(draw_text(lanes, rows))}</desc>',
         "<defs>" + "".join(_marker(unique, kind) for kind in sorted({row.kind for row in rows})) + "</defs>",
-        f'<rect x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="6" fill="#ffffff" stroke="{LINE}"/>',
-        f'<text x="16" y="26" font-size="15" font-weight="bold" fill="{INK}">{_xml(title)}</text>',
-        f'<text x="64" y="{TOP_PX - 21}" text-anchor="end" font-size="11" fill="{QUIET}">seconds</text>',
+        f'<rect x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="6" fill="{GROUND}" stroke="{LINE}"/>',
+        _text(heading, 16, 26, f'font-size="15" font-weight="bold" fill="{INK}"', 19),
+        f'<text x="64" y="{top - 21}" text-anchor="end" font-size="11" fill="{QUIET}">seconds</text>',
     ]
-    parts += [_lane_svg(layout, index, name, foot) for index, name in enumerate(lanes)]
-    for row, place, last in zip(rows, places, [None, *rows], strict=False):
-        y = TOP_PX + layout.row * (place + 1)
+    parts += [_lane_svg(layout.x(index), 4 * layout.name_letters, name, top, foot) for index, name in enumerate(names)]
+    for row, y, label, last in zip(rows, heights, labels, [None, *rows], strict=False):
         if last is not None and row.at_ms - last.at_ms > PAUSE_MS:
-            parts.append(_pause_svg(f"{(row.at_ms - last.at_ms) / 1000:.1f} s {silence}", y - layout.row, width))
-        parts.append(_row_svg(layout, row, y, unique))
-    parts.append(f'<text x="16" y="{height - 14}" font-size="11" fill="{QUIET}">{_xml(legend)}</text>')
+            above = y - layout.row - LINE_PX * (len(label) - 1)
+            parts.append(_pause_svg(f"{(row.at_ms - last.at_ms) / 1000:.1f} s {silence}", above, width))
+        parts.append(_row_svg(layout, row, y, label, unique, is_last=row.source == len(lanes) - 1))
+    parts.append(_text(below, 16, foot + BOTTOM_PX - 18, f'font-size="11" fill="{QUIET}"'))
     return "\n".join([*parts, "</svg>"])
 
 
-def _places(rows: Sequence[Row]) -> list[int]:
-    """The line each row is drawn on: a long silence before it takes a line too."""
-    places: list[int] = []
-    for index, row in enumerate(rows):
-        paused = index > 0 and row.at_ms - rows[index - 1].at_ms > PAUSE_MS
-        places.append((places[-1] + 1 if places else 0) + paused)
-    return places
+def _heights(layout: Layout, rows: Sequence[Row], labels: Sequence[Sequence[str]], top: int) -> list[int]:
+    """Where each arrow lies: below the lines of its label, and below a long silence, which takes a line too."""
+    heights: list[int] = []
+    for index, label in enumerate(labels):
+        paused = index > 0 and rows[index].at_ms - rows[index - 1].at_ms > PAUSE_MS
+        above = heights[-1] if heights else top
+        heights.append(above + layout.row * (1 + paused) + LINE_PX * (len(label) - 1))
+    return heights
+
+
+def _letters(layout: Layout, row: Row) -> int:
+    """How many fit above the arrow of this row."""
+    return layout.label_letters * max(abs(row.source - row.target), 1)
+
+
+def _wrapped(words: str, letters: int, lines: int) -> list[str]:
+    """In lines of so many letters, broken between words where that is possible."""
+    return textwrap.wrap(words, letters, max_lines=lines, placeholder="…", break_on_hyphens=False) or [""]
+
+
+def _text(lines: Sequence[str], x: int, y: int, attributes: str, line_px: int = LINE_PX, bold: str = "") -> str:
+    """Text whose first line is at `y`. bold: a pattern of what is set in bold."""
+    drawn = [_xml(line) for line in lines]
+    if bold:
+        drawn = [re.sub(bold, r'<tspan font-weight="bold">\g<0></tspan>', line) for line in drawn]
+    # A space ends each line but the last, so that who copies the text gets words.
+    rest = [f' <tspan x="{x}" dy="{line_px}">{line}</tspan>' for line in drawn[1:]]
+    return f'<text x="{x}" y="{y}" {attributes}>{drawn[0]}{"".join(rest)}</text>'
 
 
 def _marker(unique: str, kind: str) -> str:
@@ -264,18 +296,13 @@ def _marker(unique: str, kind: str) -> str:
     )
 
 
-def _short(text: str, letters: int) -> str:
-    return text if len(text) <= letters else text[: letters - 1] + "…"
-
-
-def _lane_svg(layout: Layout, index: int, name: str, foot: int) -> str:
-    """A name in a box, and its life line."""
-    x, half = layout.x(index), 4 * layout.name_letters
+def _lane_svg(x: int, half: int, name: Sequence[str], top: int, foot: int) -> str:
+    """A name in a box, which is twice `half` wide, and its life line."""
+    box = 28 + LINE_PX * (len(name) - 1)
     return (
-        f'<line x1="{x}" y1="{TOP_PX - 12}" x2="{x}" y2="{foot}" stroke="{LINE}" stroke-width="1.5"/>'
-        f'<rect x="{x - half + 20}" y="{TOP_PX - 40}" width="{2 * half - 40}" height="28" rx="5" fill="#f3f5f8" '
-        f'stroke="#8c959f"/><text x="{x}" y="{TOP_PX - 21}" text-anchor="middle" font-weight="bold" '
-        f'fill="{INK}">{_xml(_short(name, layout.name_letters - 2))}</text>'
+        f'<line x1="{x}" y1="{top - 12}" x2="{x}" y2="{foot}" stroke="{LINE}" stroke-width="1.5"/>'
+        f'<rect x="{x - half}" y="{top - 12 - box}" width="{2 * half}" height="{box}" rx="5" fill="#f3f5f8" '
+        'stroke="#8c959f"/>' + _text(name, x, top + 7 - box, f'text-anchor="middle" font-weight="bold" fill="{INK}"')
     )
 
 
@@ -288,24 +315,30 @@ def _pause_svg(words: str, y: int, width: int) -> str:
     )
 
 
-def _row_svg(layout: Layout, row: Row, y: int, unique: str) -> str:
-    """An arrow with its label above, the time at the left, and the whole message on hover; answers are dashed."""
+def _row_svg(layout: Layout, row: Row, y: int, label: Sequence[str], unique: str, is_last: bool) -> str:
+    """An arrow with its label above, the time at the left, and the whole message on hover; answers are dashed.
+
+    is_last: it begins at the last lane, right of which there is no room.
+    """
     x1, x2 = layout.x(row.source), layout.x(row.target)
     colour = COLOURS[row.kind]
     path, middle, anchor = f"M{x1} {y} L{x2} {y}", (x1 + x2) // 2, "middle"
     if x1 == x2:
-        path, middle, anchor = f"M{x1} {y - 6} h40 v10 h-40", x1 + 48, "start"
-    label = _xml(_short(row.label, layout.label_letters * max(abs(row.source - row.target), 1)))
-    label = label.replace(", credentials", ', <tspan font-weight="bold">credentials</tspan>')
+        side, anchor = (-1, "end") if is_last and row.source else (1, "start")
+        path, middle = f"M{x1} {y - 6} h{40 * side} v10 h{-40 * side}", x1 + 48 * side
+    bold = r"(?<=, )credentials\b|^credentials\b"
     if row.kind in ("challenge", "refusal") and not row.label.startswith(FAILED_HERE):
-        label = f'<tspan font-weight="bold">{label[:3]}</tspan>{label[3:]}'
+        bold += r"|^\d{3}\b"
     dash = ' stroke-dasharray="6 3"' if row.is_answer else ""
-    # The white outline keeps a label readable where it crosses the life line of a lane between.
+    # The outline hides the life lines below a label, its spaces too; the arrow is drawn over it.
+    style = (
+        f'text-anchor="{anchor}" fill="{colour}" stroke="{GROUND}" stroke-width="6" stroke-linejoin="round" '
+        'paint-order="stroke"'
+    )
     return (
         f"<g><title>{_xml(row.text)}</title>"
         f'<text x="64" y="{y + 4}" text-anchor="end" fill="{QUIET}">{row.at_ms / 1000:.3f}</text>'
-        f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.5"{dash} '
-        f'marker-end="url(#{unique}-{row.kind})"/>'
-        f'<text x="{middle}" y="{y - 6}" text-anchor="{anchor}" fill="{colour}" stroke="#ffffff" '
-        f'stroke-width="4" paint-order="stroke">{label}</text></g>'
+        + _text(label, middle, y - 6 - LINE_PX * (len(label) - 1), style, bold=bold)
+        + f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.5"{dash} '
+        f'marker-end="url(#{unique}-{row.kind})"/></g>'
     )

@@ -27,20 +27,26 @@ class Timers:
 
 
 class Resend:
-    """Sends now, again after first_s, doubling up to cap_s, until stop(); after limit_s calls on_limit once."""
+    """Sends now, again after first_s, doubling up to cap_s, until stop(); after limit_s calls on_limit once.
+
+    All of it counts from the beginning: a busy machine is late once, not a bit more at each repeat.
+    """
 
     def __init__(
         self, send: Callable[[], object], first_s: float, cap_s: float, limit_s: float, on_limit: Callable[[], object]
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._send, self._wait_s, self._cap_s, self._on_limit = send, first_s, cap_s, on_limit
-        self._limit = self._loop.call_later(limit_s, self._expire)
-        self._next = self._loop.call_later(first_s, self._again)
+        began = self._loop.time()
+        self._due = began + first_s
+        self._limit = self._loop.call_at(began + limit_s, self._expire)
+        self._next = self._loop.call_at(self._due, self._again)
         send()
 
     def _again(self) -> None:
         self._wait_s = min(self._wait_s * 2, self._cap_s)
-        self._next = self._loop.call_later(self._wait_s, self._again)
+        self._due += self._wait_s
+        self._next = self._loop.call_at(self._due, self._again)
         self._send()
 
     def slow_down(self) -> None:

@@ -194,17 +194,21 @@ def _proof(
     )
 
 
+def _likeness(correlation: float, threshold: float) -> str:
+    return f"correlation {correlation:.4f} (1 is the same sound), wanted at least {threshold:g}"
+
+
 def _judge(proof: CallProof, threshold: float) -> None:
     if proof.heard_by_phone.correlation < threshold:
         raise NotAsExpected(
             "compare what the phone heard with what the application said",
-            f"correlation {proof.heard_by_phone.correlation:.4f}, wanted at least {threshold:g}",
+            _likeness(proof.heard_by_phone.correlation, threshold),
             "listen to audio/ in the record; look for lost RTP, another codec than G.711, one-way or faint audio",
         )
     if proof.heard_by_bandwidth is not None and proof.heard_by_bandwidth.correlation < threshold:
         raise NotAsExpected(
             "compare what Bandwidth's side heard with what the phone said",
-            f"correlation {proof.heard_by_bandwidth.correlation:.4f}, wanted at least {threshold:g}",
+            _likeness(proof.heard_by_bandwidth.correlation, threshold),
             "the way from the phone to the realm loses audio: check RTP from the PBX outwards",
         )
     if proof.cause != "hangup":

@@ -6,6 +6,7 @@ could forge one; it says so itself.
 
 from __future__ import annotations
 
+import hashlib
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ from typing import Any
 
 from bwlib.errors import RecordError
 from bwlib.record.closing import close_without_report
-from bwlib.record.journal import read_lines, utc_now
+from bwlib.record.journal import MANIFEST, read_lines, utc_now
 from bwlib.record.manifest import JOURNAL
 from bwlib.record.run_record import RunRecord
 from bwlib.record.unpack import BadArchive, unpacked
@@ -26,7 +27,7 @@ from bwlib.training.labs import LabText
 from bwlib.training.seat import Notes, Seat
 
 PASSED = "lab_passed"
-_LARGEST_JOURNAL = 16 * 1024**2  # bytes; a certificate's is a few thousand
+_LARGEST = 16 * 1024**2  # bytes of a journal or a manifest; a certificate's have a few thousand
 NOT_PROOF = "Made and signed on the trainee's own machine: its owner could forge one."
 
 
@@ -75,7 +76,7 @@ took        {facts["minutes"]} minutes; attempts: {facts["attempts"]}; hints: {f
 seed        {facts["seed"]}
 what was broken
 {broken}
-heard calls (correlation by the phone, by Bandwidth's side)
+heard calls (what was heard against what was said, 1 = the same: by the phone, by Bandwidth's side)
 {heard}
 {facts["note"]}
 """
@@ -88,11 +89,13 @@ heard calls (correlation by the phone, by Bandwidth's side)
 class Certificate:
     """One as it was found. What it says is its maker's word; `sentence` and `holds` are what verify says of it.
 
-    begun: how often the lab was begun. known_lab: whether the lab of that name here breaks and asks for the same; None
+    digest: sha256 of its manifest, which lists all its files: copies have the same. begun: how often the lab was begun.
+    known_lab: whether the lab of that name here breaks and asks for the same; None
     when there is none of that name.
     """
 
     folder: str
+    digest: str
     trainee: str
     lab: str
     passed: str
@@ -114,25 +117,43 @@ class Certificate:
 def certificates_in(folder: Path, labs: Iterable[LabText] = ()) -> list[Certificate]:
     """All below `folder`, folders and zips of them, by trainee, lab and time. Whatever else is there is passed over.
 
-    labs: those that are known here.
+    Copies of one are one, unless a copy does not hold any more. labs: those that are known here.
     """
     known = {lab.id: ([*lab.breaks], lab.call) for lab in labs}
     places = [path.parent for path in sorted(folder.rglob(JOURNAL))] + sorted(folder.rglob("*.zip"))
-    found = [_read(place, known) for place in places]
-    return sorted((each for each in found if each), key=lambda each: (each.trainee, each.lab, each.passed))
+    found: dict[tuple[str, bool], Certificate] = {}
+    for place in places:
+        if each := _read(place, known):
+            found.setdefault((each.digest, each.holds), each)
+    return sorted(found.values(), key=lambda each: (each.trainee, each.lab, each.passed))
+
+
+def one_each(found: Iterable[Certificate]) -> list[tuple[Certificate, int]]:
+    """One for each trainee and lab, the first that passed, with how many there are of these; sorted as they came.
+
+    One that does not hold, or is of another lab than it says, stands alone: nobody's pass hides it.
+    """
+    groups: dict[tuple[str, ...], list[Certificate]] = {}
+    for each in found:
+        whose = (each.trainee, each.lab, each.signer)
+        key = whose if each.holds and each.known_lab is not False else (*whose, each.digest, str(each.holds))
+        groups.setdefault(key, []).append(each)
+    return [(group[0], len(group)) for group in groups.values()]
 
 
 def _read(place: Path, known: Mapping[str, tuple[list[str], str]]) -> Certificate | None:
     """place: a folder or a zip, from anybody."""
     try:
-        line = _passed_line(place)
+        told = _passed_line(place)
     except (RecordError, BadArchive, OSError):
-        line = None
-    if line is None:
+        told = None
+    if told is None:
         return None
+    line, digest = told
     verdict = verify(place)
     return Certificate(
         folder=plain(place),
+        digest=digest,
         trainee=plain(line.get("trainee", "")),
         lab=plain(line.get("lab", "")),
         passed=plain(line.get("passed", "")),
@@ -149,14 +170,25 @@ def _read(place: Path, known: Mapping[str, tuple[list[str], str]]) -> Certificat
     )
 
 
-def _passed_line(place: Path) -> dict[str, Any] | None:
+def _passed_line(place: Path) -> tuple[dict[str, Any], str] | None:
+    """What it says, and the digest of its manifest, or of its journal when it has none."""
     if place.suffix == ".zip":
         with unpacked(place) as record:
             return _passed_line(record.folder)
-    journal = (place / JOURNAL).lstat()
-    if not stat.S_ISREG(journal.st_mode) or journal.st_size > _LARGEST_JOURNAL:
+    if not _is_small_file(place / JOURNAL):
         return None
-    return next((line for line in read_lines(place / JOURNAL) if line["kind"] == PASSED), None)
+    line = next((line for line in read_lines(place / JOURNAL) if line["kind"] == PASSED), None)
+    of = place / (MANIFEST if _is_small_file(place / MANIFEST) else JOURNAL)
+    return None if line is None else (line, hashlib.sha256(of.read_bytes()).hexdigest())
+
+
+def _is_small_file(path: Path) -> bool:
+    """No link, and nothing that never ends. A path that is not there is none."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size <= _LARGEST
 
 
 def _is_known(line: Mapping[str, Any], known: Mapping[str, tuple[list[str], str]]) -> bool | None:

@@ -23,17 +23,21 @@ from bwlib.pbx.asterisk_text import mask_secrets
 from bwlib.record.signers import CONFIG_VARIABLE, config_folder
 from bwlib.run import sandbox_pbx
 from bwlib.sandbox import control
+from bwlib.sandbox.control import Sandbox
 from bwlib.sandbox.home import HOME_VARIABLE, write_private
 from bwlib.starting import SITE_FILE
-from bwlib.training.labs import HINTS, labs_folder
+from bwlib.training.labs import HINTS, check_id, labs_folder
 from bwlib.training.pbx_breaks import OUR_DIALPLAN, OURS
 from bwlib.training.seat import TRAIN, Seat, own_trainee, trainee_folder
 from bwlib.training.stage import ami_of
 from bwlib.widgets import card, show
+from bwlib.widgets.glossary import show_explained
 
 PREPARE_TIMEOUT_S = 180.0  # unpacking an Asterisk included
 CHECK_TIMEOUT_S = 180.0
 CLASS = "class.json"  # in the trainee's folder: seed and labs, as the trainer gave them
+# A sandbox that ended forgot its faults, and the judge cannot tell one that was mended from one that was forgotten.
+_BACK = "until the lab is passed, what was wrong there is back after half an hour idle, which ends the sandbox"
 _NOT_OURS = (SITE_FILE, "BW_RUNBOOK_RUN")
 
 
@@ -71,25 +75,8 @@ class Lab:
     def tools(self) -> None:
         """Where to look, and the command lines with this lab's sandbox in them."""
         self._as_left()
-        sandbox = control.start(self.seat.home)
-        config = Path(sandbox.get_note("pbx")["config_dir"])
-        show.show_facts(
-            "What you have",
-            {
-                "site file": str(self.seat.site_file),
-                "trunk and extension": f"{config / OURS} (yours to edit, whatever its first line says)",
-                "dialplan": f"{config / OUR_DIALPLAN} (the same)",
-                "then": "lab.reload(): the PBX reads its files; in a terminal bw-runbook sandbox reload",
-                "PBX's log": str(config.parent / "log" / "messages"),
-                "ask the PBX": 'lab.asterisk("pjsip show registrations"), and every other show command',
-                "every message with its SDP": "dashboard, Calls, the call's ladder, Every message in full",
-                "dashboard": f"{sandbox.dashboard_url} (user {sandbox.dashboard_user}, password in "
-                f"{sandbox.directory / 'dashboard.json'})",
-                "in a terminal, first": " ".join(["export", *map(_assigned, variables_of(self.seat).items())]),
-                "name the cause": f"bw-runbook diagnose {shlex.quote(str(self.seat.site_file))}",
-                "what the network does": "bw-runbook sandbox faults (--clear: as if its administrator mended it)",
-            },
-        )
+        facts = _what_you_have(self.seat, control.start(self.seat.home))
+        show.show_facts("What you have", facts, links=["dashboard"])
 
     def _as_left(self) -> None:
         """Half an hour idle ends the sandbox, and what was wrong with the network goes with it: the judge puts it back,
@@ -114,7 +101,7 @@ class Lab:
     def hint(self) -> None:
         """The next of three hints; each one taken stands in the certificate."""
         given = ask_judge("hint", self.seat)
-        show.show_text(f"Hint {given['number']} of {given['of']}", [given["hint"]])
+        show_explained(f"Hint {given['number']} of {given['of']}", given["hint"])
 
     def hints(self, count: int) -> None:
         """The first `count` hints; those that were not taken before are counted."""
@@ -126,7 +113,7 @@ class Lab:
         for number in range(1, count + 1):
             given = ask_judge("hint", self.seat, "--number", str(number))
             self.about["hints"] = max(taken, number)
-            show.show_text(f"Hint {given['number']} of {given['of']}", [given["hint"]])
+            show_explained(f"Hint {given['number']} of {given['of']}", given["hint"])
 
     def check(self) -> bool:
         """Let the judge place the calls: only calls that both sides heard pass the lab. Says it, and returns it."""
@@ -144,19 +131,19 @@ class Lab:
 
     def solution(self, show: bool = True) -> None:
         """The written solution. Before the lab is passed, looking stands in the certificate."""
-        from bwlib.widgets import show as screen
-
-        lines = [ask_judge("solution", self.seat)["solution"]] if show else ["not shown; solution(show=True) shows it"]
-        screen.show_text("Solution", lines)
+        told = ask_judge("solution", self.seat)["solution"] if show else "not shown; solution(show=True) shows it"
+        show_explained("Solution", told)
 
 
 def open_lab(lab: str, *, trainee: str | None = None, seed: str | int | None = None, labs: str | None = None) -> Lab:
     """Open a lab: a site that has walked the guide, on a sandbox of its own, and something is wrong with it.
 
-    trainee: the name in the certificate and of the folder; None: who sits here. seed, labs: None as `train start` said,
-    else 0 and the labs of the project. From here on this kernel works on the lab's sandbox.
+    lab: its id, or the number that it begins with. trainee: the name in the certificate and of the folder; None: who
+    sits here. seed, labs: None as `train start` said, else 0 and the labs of the project. From here on this kernel
+    works on the lab's sandbox.
     Raises: SettingsError for a name that is none, BwlibError when the sandbox or its PBX cannot be had.
     """
+    check_id(lab)
     folder = trainee_folder(trainee or own_trainee())
     begun_before = Seat(folder, lab).is_open
     doing = "opening the lab as it was left" if begun_before else "preparing the lab: a sandbox, a PBX, the whole guide"
@@ -173,6 +160,30 @@ def open_lab(lab: str, *, trainee: str | None = None, seed: str | int | None = N
         anew = f"bw-runbook train start {seat.trainee} --lab {seat.lab} --seed {seed} --again begins it anew"
         show.show_text("Another seed", [f"this lab was begun with the seed {about['seed']}, which stays; {anew}"])
     return opened
+
+
+def _what_you_have(seat: Seat, sandbox: Sandbox) -> dict[str, str]:
+    """Secrets by the files that hold them."""
+    config, readback, kept = Path(sandbox.get_note("pbx")["config_dir"]), sandbox.readback, sandbox.directory
+    edge = "{}:{}".format(*sandbox.edge)
+    return {
+        "site file": str(seat.site_file),
+        "trunk and extension": f"{config / OURS} (pjsip.conf below; yours to edit, whatever its first line says)",
+        "dialplan": f"{config / OUR_DIALPLAN} (extensions.conf below; the same)",
+        "then": "lab.reload(): the PBX reads its files; in a terminal bw-runbook sandbox reload",
+        "PBX's log": str(config.parent / "log" / "messages"),
+        "ask the PBX": 'lab.asterisk("pjsip show registrations"), and every other show command',
+        "dashboard": sandbox.dashboard_url,
+        "signing in there": f"user {sandbox.dashboard_user}, password in {kept / 'dashboard.json'}",
+        "every message with its SDP": "dashboard, Calls, the call's ladder, Every message in full",
+        "Bandwidth's SIP address": f"{edge}: the trunk sends there, and calls to the extension come from there",
+        "the account's number": sandbox.number,
+        "the application": f"readback, {readback.url}, user {readback.user}, password in {kept / 'readback-password'}",
+        "in a terminal, first": " ".join(["export", *map(_assigned, variables_of(seat).items())]),
+        "name the cause": f"bw-runbook diagnose {shlex.quote(str(seat.site_file))}",
+        "what the network does": "bw-runbook sandbox faults; --clear: as if its administrator mended it",
+        "and then": _BACK,
+    }
 
 
 def _show_verdict(passed: bool, lines: Sequence[str]) -> None:
@@ -199,7 +210,8 @@ def begin_lab(seat: Seat, *, seed: str | int | None = None, labs: str | Path | N
     folder = Path(labs or said.get("labs") or labs_folder()).absolute()
     wanted = str(said.get("seed", "0") if seed is None else seed)
     more = ["--labs", str(folder), "--seed", wanted, *(["--again"] if again else [])]
-    return Lab(seat, ask_judge("open", seat, *more, timeout_s=PREPARE_TIMEOUT_S))
+    about = ask_judge("open", seat, *more, timeout_s=PREPARE_TIMEOUT_S)
+    return Lab(Seat(seat.folder, about["id"]), about)
 
 
 def class_of(folder: Path) -> dict[str, Any]:

@@ -26,17 +26,17 @@ from bwlib.record.run_record import RunRecord, start_run
 from bwlib.run import learn_secrets, run_on
 from bwlib.sandbox.control import Sandbox
 from bwlib.training.certificate import write_certificate
-from bwlib.training.labs import HINTS, find_lab
+from bwlib.training.labs import HINTS, check_id, find_lab
 from bwlib.training.opening import judges_settings, open_seat, running_sandbox, seat_as_left
-from bwlib.training.seat import Notes, Seat, one_judge_at_a_time, read_notes, site_digest, write_notes
+from bwlib.training.seat import Notes, Seat, again, one_judge_at_a_time, read_notes, site_digest, write_notes
 
 HEARD_FROM, HEARD_TO = "the call from the extension", "the programmatic call to the extension"
 _WORDS = {"outward": HEARD_FROM, "inward": HEARD_TO}
 
 
-def begin(seat: Seat, labs: Path, seed: str, again: bool) -> dict[str, Any]:
+def begin(seat: Seat, labs: Path, seed: str, anew: bool) -> dict[str, Any]:
     """Put the lab in, or find it as it was left."""
-    if seat.is_open and not again:
+    if seat.is_open and not anew:
         return about(seat_as_left(seat))
     return about(open_seat(seat, find_lab(labs, seat.lab), seed))
 
@@ -71,8 +71,7 @@ def check(seat: Seat) -> dict[str, Any]:
     if notes.certificate:
         return {"passed": True, "reasons": [], "certificate": notes.certificate, "before": True}
     if site_digest(seat) != notes.site:
-        again = f"bw-runbook train start {seat.trainee} --lab {seat.lab} --again"
-        raise NotAsExpected("judge by the judge's own copy of the site file", "somebody has changed it", again)
+        raise NotAsExpected("judge by the judge's own copy of the site file", "somebody has changed it", again(seat))
     sandbox = running_sandbox(seat, notes)
     notes = read_notes(seat).but(attempts=notes.attempts + 1)
     write_notes(seat, notes)
@@ -144,6 +143,15 @@ def _heard(seat: Seat, notes: Notes, record: RunRecord) -> tuple[list[dict[str, 
 # ------------------------------------------------------------------ as a process
 
 
+def _seat(asked: argparse.Namespace) -> Seat:
+    """Of the lab that is meant. Nothing is written for a name that is none. Raises SettingsError."""
+    check_id(asked.lab)
+    seat = Seat(asked.folder.absolute(), asked.lab)
+    if asked.verb != "open" or (seat.is_open and not asked.again):
+        return seat
+    return Seat(seat.folder, find_lab(asked.labs, asked.lab).id)
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bwlib.training.judge")
     parser.add_argument("verb", choices=["open", "hint", "check", "solution"])
@@ -154,10 +162,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--number", type=int, default=0)
     asked = parser.parse_args(argv)
-    seat = Seat(asked.folder.absolute(), asked.lab)
-    os.environ["BW_RUNBOOK_HOME"] = str(seat.home)
     verbs = {"hint": lambda seat: hint(seat, asked.number), "check": check, "solution": solution}
     try:
+        seat = _seat(asked)
+        os.environ["BW_RUNBOOK_HOME"] = str(seat.home)
         # What a step shows would be the answer: it stays here.
         with contextlib.redirect_stdout(io.StringIO()), one_judge_at_a_time(seat):
             if asked.verb == "open":

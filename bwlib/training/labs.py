@@ -26,6 +26,7 @@ from bwlib.runner.run_site import notebooks_folder
 CALLS = ("outward", "inward", "both")
 LEVELS = ("easy", "medium", "nasty")
 HINTS = 3
+_TAKEN = ("certificates", "jupyter", "notebooks")  # folders beside the labs' in a trainee's folder
 _WORDS = ("title", "level", "story", "call", "solution")
 
 
@@ -57,6 +58,12 @@ class LabText:
 def labs_folder() -> Path:
     """The labs that come with the project."""
     return notebooks_folder() / "labs"
+
+
+def check_id(lab_id: str) -> None:
+    """Raises SettingsError for what cannot be a lab's id, whatever labs there are."""
+    for wrong in _id_faults(lab_id):
+        raise SettingsError(f"open the lab {lab_id!r}", wrong, "bw-runbook train list tells the labs")
 
 
 def labs_in(folder: Path) -> list[LabText]:
@@ -94,8 +101,8 @@ def read_lab(path: Path) -> LabText:
 def _faults(lab_id: str, table: dict[str, Any]) -> list[str]:
     from bwlib.training.breaking import BY_NAME
 
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,60}", lab_id):
-        return [f"its name {lab_id!r} is no id: use lower-case letters, digits, _ and -"]
+    if wrong := _id_faults(lab_id):
+        return wrong
     unknown = sorted(table.keys() - {*_WORDS, "breaks", "hints"})
     found = [f"unknown entry {name}" for name in unknown]
     found += [f"{name} is missing, or no text" for name in _WORDS if not _is_text(table.get(name))]
@@ -114,6 +121,15 @@ def _faults(lab_id: str, table: dict[str, Any]) -> list[str]:
     found += [f"call is none of {', '.join(CALLS)}"] * (table.get("call") not in CALLS)
     found += [f"level is none of {', '.join(LEVELS)}"] * (table.get("level") not in LEVELS)
     return found or _unnoticed(table)
+
+
+def _id_faults(lab_id: str) -> list[str]:
+    """It is the name of a folder among a trainee's others."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,60}", lab_id):
+        return [f"the name {lab_id!r} is no id: use lower-case letters, digits, _ and -"]
+    if lab_id in _TAKEN:
+        return [f"the name {lab_id!r} is that of a folder which every trainee has: use another, such as 21_{lab_id}"]
+    return []
 
 
 def _unnoticed(table: dict[str, Any]) -> list[str]:

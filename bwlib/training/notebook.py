@@ -37,9 +37,9 @@ _TOOLS = """\
 Where everything is: the PBX's files and log, the dashboard, the command lines."""
 _GOOD_TOOLS = """\
 A good answer is a list of places. In a cell of your own: `run = lab.run()`, then `run.diagnose()` names the cause, \
-`run.check_pbx()` compares trunk, route and extension field by field. Mend by hand, in the PBX's files (then \
-`lab.reload()` in a cell of your own) or on the dashboard. The guide's own Apply would mend most of it too, and teach \
-nothing."""
+`run.check_pbx()` compares trunk, route and extension field by field, `run.glossary()` explains the guide's words. \
+Mend by hand, in the PBX's files (then `lab.reload()` in a cell of your own) or on the dashboard. The guide's own \
+Apply would mend most of it too, and teach nothing."""
 _HINTS = """\
 ### Hints
 
@@ -49,7 +49,8 @@ _VERIFICATION = """\
 ## Verification
 
 The judge is a process of its own, with its own copy of site and lab. It places {call}; the lab is passed when both \
-sides heard everything and the PBX registers nowhere, whatever this notebook says."""
+sides heard everything (what arrives is compared with what was said) and the PBX registers nowhere, whatever this \
+notebook says."""
 _GOOD_CHECK = """\
 A good answer is **PASSED** and the certificate's folder; before that, *NOT PASSED YET* and what is missing: \
 which call was not heard, or that the PBX registers somewhere."""

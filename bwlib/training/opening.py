@@ -16,11 +16,12 @@ from bwlib.errors import NotAsExpected
 from bwlib.run import open_run
 from bwlib.sandbox import control
 from bwlib.sandbox.control import Sandbox
+from bwlib.sandbox.state import NO_RESET
 from bwlib.settings import Settings, load_settings
 from bwlib.starting import start_site
 from bwlib.training.breaking import BY_NAME
 from bwlib.training.labs import LabText
-from bwlib.training.seat import Notes, Seat, read_notes, seats_of, site_digest, write_notes
+from bwlib.training.seat import Notes, Seat, again, read_notes, seats_of, site_digest, write_notes
 from bwlib.training.stage import Stage, open_stage
 
 # The judge's own, whatever a site file says: what counts as heard, and how long a call may take.
@@ -50,6 +51,7 @@ def open_seat(seat: Seat, lab: LabText, seed: str) -> Notes:
     # After that: a break may need a switch of its own, and no lab is mended by one.
     notes = notes.but(switches=stage.sandbox.switches())
     write_notes(seat, notes)
+    sandbox.put_note(NO_RESET, f"Not during a lab: nothing would be left to mend. {again(seat)} begins it anew.")
     return notes
 
 

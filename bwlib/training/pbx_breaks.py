@@ -191,7 +191,9 @@ def unknown_inbound(stage: Stage) -> Edit:
 
 def no_route(stage: Stage) -> Edit:
     """The route takes local numbers only: seven digits, or ten that begin with the office's own area."""
-    local = stage.random.choice(["NXXXXXX", f"{stage.random.randrange(205, 900)}NXXXXXX"])
+    dialled = stage.settings.test.dial
+    own = next(area for area in iter(lambda: str(stage.random.randrange(205, 900)), "") if area not in dialled)
+    local = stage.random.choice(["NXXXXXX", f"{own}NXXXXXX"])
     return replace_all(r"(?m)^(exten => _\+?1?)NXXNXXXXXX,", rf"\g<1>{local},")
 
 

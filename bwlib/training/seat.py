@@ -137,8 +137,12 @@ def read_notes(seat: Seat) -> Notes:
         came_back = "it was not begun here"
     except (ValueError, TypeError, KeyError):
         came_back = "the judge's notes cannot be read any more"
-    again = f"bw-runbook train start {seat.trainee} --lab {seat.lab} --again"
-    raise NotAsExpected(f"go on with the lab {seat.lab}", came_back, again)
+    raise NotAsExpected(f"go on with the lab {seat.lab}", came_back, again(seat))
+
+
+def again(seat: Seat) -> str:
+    """The command line that begins a lab anew."""
+    return f"bw-runbook train start {seat.trainee} --lab {seat.lab} --again"
 
 
 def site_digest(seat: Seat) -> str:

@@ -73,9 +73,7 @@ class ByHandTab:
 
 
 def _link(address: str) -> str:
-    if not address:
-        return ""
-    return f': <a href="{escape(address)}" target="_blank" rel="noopener">{escape(address)}</a>'
+    return f": {card.link(address)}" if address else ""
 
 
 def _click(click: Click) -> str:

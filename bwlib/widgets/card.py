@@ -7,7 +7,7 @@ least 6:1 contrast in every theme. Styles stand in the elements, because exporte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from html import escape
 
 #: status -> (sign, colour of chip and edge)
@@ -60,6 +60,11 @@ def code(text: str) -> str:
     return f'<code style="{_CODE};background:none;padding:0;{wrap}">{escape(text)}</code>'
 
 
+def link(address: str) -> str:
+    """An address to open, in a tab of its own: in JupyterLab's the notebook stays."""
+    return f'<a href="{escape(address)}" target="_blank" rel="noopener">{escape(address)}</a>'
+
+
 def preformatted(text: str) -> str:
     """Text whose columns count."""
     style = f"{_CODE};background:none;margin:.5em 0 0;padding:0;white-space:pre;overflow-x:auto"
@@ -73,11 +78,18 @@ def folded(summary: str, body: str) -> str:
     )
 
 
-def facts(pairs: Iterable[tuple[str, str]], caption: str, *, plain: bool = False) -> str:
-    """Name and value in two columns. plain: the values are sentences, which may break anywhere between words."""
+def facts(pairs: Iterable[tuple[str, str]], caption: str, *, plain: bool = False, links: Collection[str] = ()) -> str:
+    """Name and value in two columns. plain: the values are sentences, which may break anywhere between words.
+
+    links: names of the values that are addresses of our own; nobody else's becomes a link.
+    """
+
+    def shown(name: str, value: str) -> str:
+        return link(value) if name in links else escape(value) if plain else code(value)
+
     rows = "".join(
         f'<tr style="background:none"><th scope="row" style="{_CELL};{_QUIET};font-weight:normal">{escape(name)}</th>'
-        f'<td style="{_CELL}">{escape(value) if plain else code(value)}</td></tr>'
+        f'<td style="{_CELL}">{shown(name, value)}</td></tr>'
         for name, value in pairs
     )
     return _table(caption, "", rows)

@@ -28,13 +28,21 @@ WORDS = {
     "such as +19195550100.",
     "extension": "A phone's account at the PBX, with a short number such as 101. "
     "The phone registers at the PBX with it.",
+    "INVITE": "The SIP request that begins a call. The realm answers the first one with 407, which asks for "
+    "credentials; the second one has them.",
     "outbound route": "The PBX's rule for which dialled numbers leave by which trunk, and how they are rewritten.",
     "qualify": "How a PBX asks again and again (OPTIONS) whether the far end of a trunk is there. "
     "It is off here: a far end that does not answer would be taken for dead, and no call would be sent to it.",
+    "readback": "This project's own application: it answers Bandwidth's webhooks and keeps them, so that a test call "
+    "can be judged.",
     "realm": "A name at Bandwidth that SIP credentials belong to. You give a short name, Bandwidth makes a full host "
     "name (FQDN) of it: the trunk sends its calls there, and every digest is made with it.",
     "registration": "A SIP client telling a server, for a while, where it can be called. "
     "The phone registers at the PBX; the trunk must not register at the realm, it only authenticates its calls.",
+    "RTP": "How the sound of a call travels: 50 small packets a second each way, beside the SIP messages and by a way "
+    "of their own.",
+    "SDP": "The part of an INVITE and of its answer that says where the sound is to be sent (its lines c= and m=) and "
+    "in which codecs.",
     "SIP credential": "A user name and a password in a realm, bound to an application: "
     "calls that authenticate with it go to that application.",
     "SRV": "A DNS record that names the host and the port of a service. The realm's has Bandwidth's SIP port, "
@@ -87,6 +95,23 @@ def explained(text: str, *, in_form: bool = False) -> str:
 
 # The longest first: "SIP credential" before any word within it. A plural is the same word.
 _ANY = re.compile(rf"\b({'|'.join(map(re.escape, sorted(WORDS, key=len, reverse=True)))})s?\b(?!\.\w)", re.IGNORECASE)
+
+
+def used_in(text: str) -> dict[str, str]:
+    """The words of the list that stand in a text, in their order there, with what they mean."""
+    found = {match[1].lower(): None for match in _ANY.finditer(text)}
+    as_written = {word.lower(): word for word in WORDS}
+    return {as_written[word]: WORDS[as_written[word]] for word in found}
+
+
+def show_explained(title: str, text: str) -> None:
+    """A sentence or two under a title, and one click away what the words in it mean."""
+    words = used_in(text)
+    html, lines = card.heading(title) + f"<div>{explained(text)}</div>", [title, f"  {text}"]
+    if words:
+        html += card.folded("words", card.facts(words.items(), "", plain=True))
+        lines += ["  words:", *(f"    {word}: {said}" for word, said in words.items())]
+    show.show_html(card.frame(html), "\n".join(map(show.one_line, lines)))
 
 
 def glossary() -> tuple[str, str]:

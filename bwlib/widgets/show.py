@@ -9,7 +9,7 @@ import base64
 import io
 import uuid
 import wave
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -87,10 +87,10 @@ def show_text(title: str, lines: Sequence[str]) -> None:
     _display(*_text_card(title, lines))
 
 
-def show_facts(title: str, facts: Mapping[str, str], note: str = "") -> None:
-    """Names and values under a title."""
+def show_facts(title: str, facts: Mapping[str, str], note: str = "", links: Collection[str] = ()) -> None:
+    """Names and values under a title. links: names of the values that are addresses to open."""
     lines = [title, *([f"  {note}"] if note else []), *(f"  {name}: {value}" for name, value in facts.items())]
-    html = card.heading(title) + (card.line(note) if note else "") + card.facts(facts.items(), "")
+    html = card.heading(title) + (card.line(note) if note else "") + card.facts(facts.items(), "", links=links)
     _display(card.frame(html), "\n".join(map(one_line, lines)))
 
 

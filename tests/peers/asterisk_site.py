@@ -25,7 +25,7 @@ REALM = "acme-1a2b3c.auth.bandwidth.test"
 NUMBER = "+19195550100"
 PASSWORD = SecretStr("p;a=>ss")
 PHONE = Credentials("101", SecretStr("phone-secret"))
-LIMIT_S = 20
+LIMIT_S = 60
 SITE = "north"
 
 

@@ -15,10 +15,13 @@ from bwlib.diagnose.look import look
 from bwlib.diagnose.scene import Scene
 from bwlib.diagnose.verdict import Verdict
 from bwlib.guide import Run
+from bwlib.models import Trunk
 from bwlib.run import open_to_look
 from bwlib.sandbox import control
 from bwlib.settings import load_settings
 from bwlib.training.breaking import BY_NAME
+from bwlib.training.config_edits import Edit
+from bwlib.training.pbx_breaks import OURS
 from bwlib.training.stage import Stage, open_stage
 
 # What is put in around a look; it gives what the Scene needs for it: {"calls": False, "after_call": "c-..."}.
@@ -78,6 +81,25 @@ def broken(name: str, seed: object = 7) -> Put:
             yield {}
         finally:
             BY_NAME[name].mend(stage)
+
+    return put
+
+
+def edited(edit: Callable[[Trunk], Edit]) -> Put:
+    """The PBX's file of our sections as somebody edited it, given the trunk as it was; put back afterwards."""
+
+    @contextmanager
+    def put(site: Path) -> Iterator[dict[str, Any]]:
+        stage = stage_of(site)
+        before, trunk = stage.read(OURS), stage.pbx.get_trunk(stage.settings.pbx.trunk)
+        assert trunk is not None
+        stage.write(OURS, edit(trunk)(before))
+        stage.reload()
+        try:
+            yield {}
+        finally:
+            stage.write(OURS, before)
+            stage.reload()
 
     return put
 

@@ -47,6 +47,9 @@ _ACTIVE = """notebook => [...document.querySelectorAll(notebook + ' .jp-Cell')].
     cell.classList.contains('jp-mod-active'))"""
 
 
+_CHOSEN = "([box, wanted]) => box.selectedIndex === wanted"
+
+
 @dataclass
 class KeyboardPerson(LabPerson):
     """faults: what is wrong with what is ours in each notebook that was left, and where one does not see the focus."""
@@ -127,7 +130,7 @@ class KeyboardPerson(LabPerson):
         while player.evaluate("player => player === document.activeElement"):
             self.page.keyboard.press("Shift+Tab")
         self.activate(player, "Space")
-        self.page.wait_for_function("player => player.played.length > 0", arg=player.element_handle(), timeout=10_000)
+        self.page.wait_for_function("player => player.played.length > 0", arg=player.element_handle(), timeout=60_000)
 
     def picture(self, name: str) -> None:
         """A picture, and what axe-core says of the notebook: it judges contrast only where something is in sight."""
@@ -174,7 +177,8 @@ class KeyboardCard(CardPerson):
         for _ in range(abs(wanted - now)):
             keyboard.press("ArrowDown" if wanted > now else "ArrowUp")
         keyboard.press("Enter")
-        assert box.evaluate("box => box.selectedIndex") == wanted >= 0
+        assert wanted >= 0
+        self.person.page.wait_for_function(_CHOSEN, arg=[box.element_handle(), wanted])
 
     def tab(self, name: str) -> None:
         """By arrows to the tab, then Enter."""
@@ -185,4 +189,4 @@ class KeyboardCard(CardPerson):
                 break
             self.person.page.keyboard.press("ArrowRight")
         self.person.page.keyboard.press("Enter")
-        assert tab.get_attribute("aria-selected") == "true", f"no key leads to the tab {name}"
+        self.root.locator('[role=tab][aria-selected="true"]', has_text=re.compile(f"^{name}$")).wait_for()

@@ -30,7 +30,7 @@ from bwlib.sandbox import pbx as stage_of
 
 SSH_HOST = "127.0.0.1"
 PRIVILEGE_SEPARATION = Path("/run/sshd")  # compiled into Debian's sshd
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 
 @dataclass

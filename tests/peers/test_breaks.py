@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_site import opened, walked_site
+from training_site import opened, walked_site, well
 
 from bwlib.errors import BwlibError
 from bwlib.guide import Run
@@ -33,7 +33,7 @@ CHOSEN = NAMES if os.environ.get("BW_SOAK") else sorted(random.Random(SEED).samp
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with walked_site(tmp_path_factory.mktemp("home"), "breaks") as path:
-        run = opened(path)
+        run = well(path)
         assert run.call_from_extension() is not None
         assert run.call_to_extension() is not None
         yield path
@@ -121,5 +121,5 @@ def test_a_break_fails_the_call_until_it_is_mended(site: Path, stage: Stage, nam
     finally:
         broken.mend(stage)
     assert everything(stage) == before
-    for call in calls_of(opened(site), broken):
+    for call in calls_of(well(site), broken):
         assert call() is not None

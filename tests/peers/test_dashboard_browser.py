@@ -48,7 +48,7 @@ def window(browser: Browser, script: bool = True, width: int = 1280) -> Iterator
     asked, complaints = [], []
     context = browser.new_context(java_script_enabled=script, viewport={"width": width, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     page.on("request", lambda request: asked.append(urlsplit(request.url).hostname))
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from diagnosed import Looked, all_of, broken, faulty, looked_at, stage_of, switched
+from diagnosed import Looked, all_of, broken, edited, faulty, looked_at, stage_of, switched
 from training_site import walked_site
 
+from bwlib.bandwidth.wire import hash1
 from bwlib.calling import registrar
 from bwlib.errors import NotAsExpected
+from bwlib.models import Trunk
 from bwlib.phone import Phone
 from bwlib.run import open_to_look
 from bwlib.sandbox.switches import BY_NAME as SWITCHES
+from bwlib.training.config_edits import Edit, add_section, both, set_option
 
 pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(300)]
 
@@ -67,7 +71,7 @@ def test_the_right_cause_comes_first_under_every_code(site: Path, name: str, val
     assert looked.first == cause, looked.told
 
 
-@pytest.mark.parametrize("code", [code for code, in some([(code,) for code in CODES], 1)])
+@pytest.mark.parametrize("code", [code for (code,) in some([(code,) for code in CODES], 1)])
 def test_a_refusal_that_nothing_explains_is_not_explained(site: Path, code: str) -> None:
     with faulty("sip-reject", value=code)(site):
         looked = looked_at(site)
@@ -75,7 +79,7 @@ def test_a_refusal_that_nothing_explains_is_not_explained(site: Path, code: str)
     assert names_nothing_wrong(looked), looked.told
 
 
-@pytest.mark.parametrize("code", [code for code, in some([(code,) for code in CODES], 1)])
+@pytest.mark.parametrize("code", [code for (code,) in some([(code,) for code in CODES], 1)])
 def test_a_refusal_of_the_pbx_only_is_said_to_be_that(site: Path, code: str) -> None:
     info = stage_of(site).pbx.info()
     with faulty("sip-reject", value=code, match={"source": f"{info.sip_host}:{info.sip_port}"})(site):
@@ -84,7 +88,7 @@ def test_a_refusal_of_the_pbx_only_is_said_to_be_that(site: Path, code: str) -> 
     assert looked.first == "refused-pbx-only", looked.told
 
 
-@pytest.mark.parametrize("code", [code for code, in some([(code,) for code in CODES], 1)])
+@pytest.mark.parametrize("code", [code for (code,) in some([(code,) for code in CODES], 1)])
 def test_without_calls_a_refusal_of_before_is_not_explained(site: Path, code: str) -> None:
     """As on a live account, where none is placed: what the PBX's call met is known, and why is not."""
     with open_to_look(site) as run, faulty("sip-reject", value=code)(site):
@@ -99,8 +103,63 @@ def test_without_calls_a_refusal_of_before_is_not_explained(site: Path, code: st
     assert names_nothing_wrong(looked), looked.told
 
 
-@pytest.mark.parametrize("value", [value for value, in some([(value,) for value in SWITCHES["options"].allowed], 1)])
+@pytest.mark.parametrize("value", [value for (value,) in some([(value,) for value in SWITCHES["options"].allowed], 1)])
 def test_what_the_realm_says_to_options_is_no_finding(site: Path, value: str) -> None:
     with switched(options=value)(site):
         looked = looked_at(site, calls=False)
     assert looked.verdict.healthy, looked.told
+
+
+# ---------------------------------------------------------------- what somebody wrote in another way
+
+
+def hashed(trunk: Trunk, user: str, realm: str) -> Edit:
+    """The trunk's auth with HA1 in the password's place."""
+    ha1 = hash1(user, realm, trunk.password).get_secret_value()
+    options = {"username": user, "auth_type": "md5", "md5_cred": ha1, "password": ""}
+    return all_edits(set_option(f"{trunk.name}-auth", "auth", option, value) for option, value in options.items())
+
+
+def all_edits(edits: Iterable[Edit]) -> Edit:
+    return functools.reduce(both, edits)
+
+
+def spelt_otherwise(trunk: Trunk) -> Edit:
+    """A trunk that works, and in which little stands as this program writes it."""
+    name, fqdn = trunk.name, trunk.server
+    return all_edits((
+        hashed(trunk, f"{trunk.username}@{fqdn}", fqdn),
+        set_option(f"{name}-auth", "auth", "realm", "*"),
+        set_option(name, "aor", "contact", f"sip:{fqdn.upper()}"),
+        set_option(name, "endpoint", "from_domain", fqdn.upper()),
+        set_option(f"{name}-identify", "identify", "match", "127.0.0.0/29"),
+    ))  # fmt: skip
+
+
+def asks_bandwidth(trunk: Trunk) -> Edit:
+    """Another auth, for what comes in: FreePBX's "Authentication: Both"."""
+    asked = {"username": "somebody", "password": "something-else"}
+    return both(
+        set_option(trunk.name, "endpoint", "auth", f"{trunk.name}-in"),
+        add_section(trunk.name, f"{trunk.name}-in", "auth", asked),
+    )
+
+
+@pytest.mark.parametrize(
+    ("edit", "causes"),
+    [
+        (lambda trunk: hashed(trunk, trunk.username, "asterisk"), ["wrong-realm-in-hash"]),
+        (asks_bandwidth, ["inbound-auth"]),
+        (spelt_otherwise, []),
+    ],
+    ids=["a hash over another realm", "a trunk that asks Bandwidth for a password", "only spelt otherwise"],
+)
+def test_what_stands_otherwise_is_named_where_a_call_fails_by_it_alone(
+    site: Path, edit: Callable[[Trunk], Edit], causes: list[str]
+) -> None:
+    with edited(edit)(site):
+        looked = looked_at(site)
+    print(looked.told)
+    assert looked.names == causes, looked.told
+    assert {cause.confidence for cause in looked.verdict.causes} <= {"proven"}, looked.told
+    assert looked.verdict.healthy == (not causes), looked.told

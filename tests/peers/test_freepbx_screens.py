@@ -30,7 +30,7 @@ from bwlib.steps.pbx import ensure_on_pbx
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.slow, pytest.mark.peer]
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(300)]
 VALUES = "selector => [...document.querySelectorAll(selector)].map(field => field.value)"
 SECRETS = {"SIP password": SIP_SECRET, "extension secret": PHONE_SECRET, "pbx.password": PASSWORD}
 

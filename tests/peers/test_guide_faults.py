@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from training_site import opened, walked_site
+from sandbox_world import eventually
+from training_site import opened, walked_site, well
 
 from bwlib.errors import NotAsExpected
 from bwlib.sandbox import control
@@ -62,7 +63,7 @@ def test_a_fault_fails_the_call_in_words_that_lead_to_it(
 
 
 def test_duplicates_and_a_server_that_is_busy_for_a_moment_do_no_harm(site: Path, sandbox: control.Sandbox) -> None:
-    run = opened(site)
+    run = well(site)
     with sandbox.fault("http-status", times=2, match={"path": "/realms*"}), sandbox.fault("webhook-duplicate"):
         assert run.realm() is not None
         assert run.call_from_extension() is not None
@@ -71,7 +72,7 @@ def test_duplicates_and_a_server_that_is_busy_for_a_moment_do_no_harm(site: Path
 
 
 def test_after_all_that_nothing_is_left(site: Path, sandbox: control.Sandbox) -> None:
-    run = opened(site)
+    run = well(site)
     assert run.call_from_extension() is not None
     assert run.call_to_extension() is not None
-    assert sandbox.status()["calls_up"] == 0
+    eventually(lambda: sandbox.status()["calls_up"] == 0)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(400)]
 
 NOTEBOOKS = (*GUIDE_NOTEBOOKS, UNDO_NOTEBOOK)
+# Until then a picture has no size, and so is not to be seen.
+LOADED = "outputs => [...document.querySelectorAll(outputs + ' img')].every(image => image.complete)"
 
 
 @dataclass
@@ -81,6 +83,7 @@ def run_all(page: Page, url: str, name: str, walk: Walk) -> None:
     page.locator('li[data-command="runmenu:run-all"]').click()
     page.wait_for_function(DONE, arg=NOTEBOOK, timeout=120_000)
     page.get_by_text("| Idle").wait_for()
+    page.wait_for_function(LOADED, arg=OUTPUTS)
     take_picture(page, name)
     walk.outputs[name] = "\n".join(page.locator(OUTPUTS).all_inner_texts())
     walk.errors[name] = page.locator(ERRORS).all_inner_texts()
@@ -165,8 +168,8 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
         started = processes_of(process, home)
         process.send_signal(signal.SIGINT)
         walked.exit_code = process.wait(60)
-        _, alive = psutil.wait_procs(started, timeout=20)
-        walked.left_running = [" ".join(one.cmdline()) for one in alive]
+        _, alive = psutil.wait_procs(started, timeout=60)
+        walked.left_running = [str(one) for one in alive]
     return walked
 
 

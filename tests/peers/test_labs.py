@@ -123,9 +123,11 @@ def turned_all_the_time(sandbox: Sandbox, switch: str, value: str) -> Iterator[N
 
     turning = threading.Thread(target=turn)
     turning.start()
-    yield
-    over.set()
-    turning.join()
+    try:
+        yield
+    finally:
+        over.set()
+        turning.join()
 
 
 def half_mended(seat: Seat) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from peers import asterisk
 from pydantic import SecretStr
+from sandbox_world import eventually
 
 from bwlib.errors import NotAsExpected, PbxRefused
 from bwlib.heard import compare, find
@@ -56,7 +57,8 @@ def test_a_wrong_secret_is_refused(stage):
 
 def test_the_pbx_says_by_rtcp_that_it_hears_the_phone(phone):
     call = phone.dial("800")
-    call.play(np.tile(NOISE, 4))
+    call.play(np.tile(NOISE, 4), wait=False)
+    eventually(lambda: call.stats.audio_path == "both ways")
     call.hang_up()
     assert call.stats.packets_lost == 0
     assert call.stats.audio_path == "both ways"

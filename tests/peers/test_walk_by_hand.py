@@ -88,7 +88,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         sandbox = control.attach(home)
         assert sandbox is not None
         dashboard = page.context.browser.new_page()  # type: ignore[union-attr]
-        dashboard.set_default_timeout(20_000)
+        dashboard.set_default_timeout(60_000)
         yield Stage(person, dashboard, sandbox, site)
 
 
@@ -141,8 +141,10 @@ def test_step_2_a_credential_bound_to_another_application_is_named(stage: Stage)
     page.get_by_label("Name").fill(copied(card, "Name"))
     page.get_by_label("Description").fill(copied(card, "Description"))
     press(page, "Add")
+    page.get_by_text("is being created.").wait_for()
     while page.get_by_text("CREATE_PENDING").count():
         press(page, "Reload")
+        page.wait_for_load_state()
     card.press(CHECK, until="passed")
     card = stage.tab("sip_credential", "credential = run.sip_credential(realm)")
     press(page, "Add", "SIP Credentials")
@@ -157,6 +159,7 @@ def test_step_2_a_credential_bound_to_another_application_is_named(stage: Stage)
     page.get_by_role("link", name=copied(card, "User name")).first.click()
     page.get_by_label("Application", exact=True).select_option(copied(card, "Application"))
     press(page, "Save changes")
+    page.get_by_text("is changed.").wait_for()
     card.press(CHECK, until="passed")
 
 

@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 
 _options = {"debug": False}
-INTERRUPTED = 130  # as shells count a Ctrl-C; typer hands it back as a code
+INTERRUPTED = 130  # as a shell has it for what Ctrl-C ended
 
 
 def _print_version(wanted: bool) -> None:
@@ -71,7 +71,7 @@ def main() -> None:
                 )
             )
         raise SystemExit(6) from None
-    if code == INTERRUPTED:
+    if code == INTERRUPTED:  # typer makes this of Ctrl-C
         talk("interrupted")
     raise SystemExit(code if isinstance(code, int) else 0)
 

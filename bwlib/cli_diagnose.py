@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,23 +58,18 @@ def _look(site_file: Path, **how: Any) -> tuple[Diagnosis, Path]:
     about |= {"cites": citation(before[-1])} if before else {}
     record = start_run(settings.runs_dir, Redactor(), site=settings.name, site_file=str(settings.path), **about)
     with hold(record), signals_as_interrupt():
-        with _told_when_stopped(record.folder), failure_sealed(record, settings, about, STEP):
-            run = run_on(settings, record, notebook=STEP, mode="plan")
-            learn_secrets(settings, record)
-            found = diagnose(run, tell=talk, **how)
+        try:
+            with failure_sealed(record, settings, about, STEP):
+                run = run_on(settings, record, notebook=STEP, mode="plan")
+                learn_secrets(settings, record)
+                found = diagnose(run, tell=talk, **how)
+        except KeyboardInterrupt:
+            talk(f"stopped: calls that were up are hung up, nothing was changed; record: {record.folder}")
+            raise
         why_open = seal_look(record, settings, about)
     if why_open:
         talk(f"the record of this look is not sealed: {why_open}")
     return found, record.folder
-
-
-@contextmanager
-def _told_when_stopped(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        talk(f"stopped: the test calls are hung up, and nothing was changed; what was seen until then: {folder}")
-        raise
 
 
 def _print(found: Diagnosis, site_file: Path) -> None:

@@ -36,9 +36,10 @@ SET_UP = (
 TRUNK = (
     read(
         "pbx-unreachable",
-        "The PBX's manager interface (FreePBX: its pages) does not answer at the address in the site file",
+        "The PBX's manager interface (FreePBX: its pages) does not answer at its address",
         {"probe.pbx": ("unreachable", "no-answer")},
-        "start the PBX; check the address in the site file, and the firewall on the way to it",
+        "start the PBX (the sandbox's: bw-runbook sandbox down, then up); check the address in the site file, and the "
+        "firewall on the way to it",
         "firewall", {**OUT, **IN, "phone.register": ("silent",)},
     ),
     read(

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 NO_SECRET = SecretStr("")
 
 
+PROMPT = "prompt:"  # a reference that a person answers: nobody is asked in the middle of a look
+
+
 @dataclass
 class Account:
     """What there is at Bandwidth by the site's names, as far as it could be read; None: not there, or not read."""
@@ -77,18 +80,22 @@ class Scene:
             return self.account.sip_uri.host if self.account.sip_uri else ""
         return self.account.realm.fqdn if self.account.realm else ""
 
+    @property
+    def password_reference(self) -> str:
+        """Where the site file says that the trunk's password is: "file:..."."""
+        settings = self.run.settings
+        return settings.sip_credential.password if settings.road == "realm" else settings.sip_uri.password
+
     def password(self) -> SecretStr | None:
         """The trunk's password, as the site refers to it; None when the reference gives nothing now."""
-        settings = self.run.settings
-        road = settings.sip_credential if settings.road == "realm" else settings.sip_uri
-        return self._secret(road.password)
+        return self._secret(self.password_reference)
 
     def extension_secret(self) -> SecretStr | None:
         return self._secret(self.run.settings.pbx.extension_secret)
 
     def _secret(self, reference: str) -> SecretStr | None:
-        if reference.startswith("prompt:"):
-            return None  # nobody is asked in the middle of a look
+        if reference.startswith(PROMPT):
+            return None
         try:
             return self.run.secret(reference)
         except BwlibError:

@@ -20,10 +20,6 @@ from bwlib.pbx.asterisk_text import MASK, mask_secrets
 
 MOST_LINES = 200
 RELOAD_S = 1.0  # a second of when it reloaded cannot be told, and it writes while it reads
-# What it writes about its files when it reads them (Asterisk 22, recorded).
-REFUSED = (
-    "config.c: parse error", "Could not find option suitable for category", "Could not create an object of type",
-)  # fmt: skip
 READ_BYTES = 1_000_000  # from the end of each log
 _LINE = re.compile(r"\[([^\]]+)\]\s+(?:NOTICE|WARNING|ERROR)\[")
 # The sources of Asterisk that read files; they say a line's number and the file, or the object that was not made.
@@ -63,15 +59,14 @@ def _lines(ami: Ami, files: Files, when: datetime) -> tuple[str, ...]:
 
 
 def refused_since_reload(ami: Ami, files: Files) -> tuple[str, ...]:
-    """Lines on what Asterisk could not read of its configuration when it last read it. () when not readable."""
+    """What it had against its configuration files when it last read them. () when its log is not readable."""
     try:
         reloaded = last_reload(ami)
     except PbxError:
         return ()
     if reloaded is None:
         return ()
-    lines = _lines(ami, files, datetime.fromtimestamp(reloaded - RELOAD_S, UTC))
-    return tuple(line for line in lines if any(words in line for words in REFUSED))
+    return complaints_of_files(_lines(ami, files, datetime.fromtimestamp(reloaded - RELOAD_S, UTC)))
 
 
 def _now_there(ami: Ami) -> datetime:

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from bwlib.errors import PbxRefused
 from bwlib.pbx.ami import Ami
-from bwlib.pbx.asterisk_read import Settings
+from bwlib.pbx.asterisk_read import Settings, codecs_from
 from bwlib.pbx.state import Transport
 
 # One section of a file: its name, its options in the file's order.
@@ -106,7 +106,7 @@ def _differing(kind: str, lines: Sequence[tuple[str, str]], running: Mapping[str
         if option in written and option in running and not _same(written[option], running[option])
     ]
     codecs = _codecs(lines) if kind == "endpoint" else None
-    if codecs is not None and codecs != re.findall(r"\w+", running.get("allow", "")):
+    if codecs is not None and codecs != codecs_from(running.get("allow", "")):
         found.append("allow")
     if kind == "identify" and not _same_addresses(written.get("match", ""), running.get("match", "")):
         found.append("match")

@@ -104,6 +104,11 @@ def ha1_of(auth: Mapping[str, str]) -> SecretStr:
     return SecretStr(auth.get("md5_cred", "") if counts else "")
 
 
+def codecs_from(allow: str) -> list[str]:
+    """The codecs of an endpoint's allow, as Asterisk says it: "(ulaw|alaw)", "(nothing)" for none."""
+    return [] if allow == "(nothing)" else re.findall(r"\w+", allow)
+
+
 def registrations_from(events: Iterable[Mapping[str, str]]) -> list[Registration]:
     """The PBX's own registrations elsewhere (action PJSIPShowRegistrationsOutbound)."""
     found = [event for event in events if event.get("Event") == "OutboundRegistrationDetail"]
@@ -130,7 +135,7 @@ def trunk_from(name: str, settings: Settings, inbound_extension: str | None, reg
         outbound_proxy=proxy or None,
         registration=registration,
         qualify_s=int(aor.get("qualify_frequency") or 0),
-        codecs=tuple(codec for codec in re.findall(r"\w+", endpoint.get("allow", "")) if codec != "all"),
+        codecs=tuple(codec for codec in codecs_from(endpoint.get("allow", "")) if codec != "all"),
         dtmf=endpoint.get("dtmf_mode", ""),
         send_pai=endpoint.get("send_pai", "") in ("yes", "true"),
         bandwidth_ips=_addresses(settings.get("identify", {}).get("match", "")),

@@ -293,20 +293,22 @@ ROUTE = (
     ),
 )
 
-# What Asterisk could not read is not there, and what is missing then needs no cause of its own.
-_OF_FILES = tuple(dict.fromkeys(rule.name for rule in (*TRUNK, *ROUTE)))
+# What Asterisk could not read is not there, and what is missing then needs no cause of its own. Below a line that is
+# none anything may be missing; of a section that is refused only that section.
+_BELOW_A_LINE = tuple(dict.fromkeys(rule.name for rule in (*TRUNK, *ROUTE)))
+_OF_A_SECTION = ("reload-pending", "no-trunk", "no-extension", "wrong-realm-host", "no-identify", "no-outbound-auth")
 
 CONFIG = (
     read(
         "config-unreadable", "The PBX cannot read its configuration: a line of it is none",
         {"pbx.config": ("unreadable",)},
         "correct that line (the log names file and number), reload, and look again: what stands below it was not read "
-        "either", "no callbacks", {**OUT, **PHONE, **IN}, covers=_OF_FILES,
+        "either", "no callbacks", {**OUT, **PHONE, **IN}, covers=_BELOW_A_LINE,
     ),
     read(
         "config-refused", "The PBX refuses a section of the site's: reloading it again does not help",
         {"pbx.config": ("refused",)},
         "correct what the log names (an option that this section has not, a value that it cannot have), reload, and "
-        "look again", "no callbacks", {**OUT, **PHONE, **IN}, covers=_OF_FILES,
+        "look again", "no callbacks", {**OUT, **PHONE, **IN}, covers=_OF_A_SECTION,
     ),
 )

@@ -66,6 +66,7 @@ def read_state(
         rtp_ports=ask("rtp_ports", lambda: rtp_ports_from(ami.command("rtp show settings")), None),
         not_in_force=ask("not_in_force", lambda: _not_in_force(ami, endpoints, transports, context), ()),
         changed_since_reload=ask("changed_since_reload", lambda: _changed(ami, folder), ()),
+        reloaded_at=ask("reloaded_at", lambda: last_reload(ami), None),
         unknown=unknown,
         trunk_ha1=ha1_of(trunk_auth_of(of_trunk)),
     )

@@ -209,20 +209,26 @@ def _changed_at(path: Path) -> float:
 
 def read_media(ami: Ami) -> tuple[MediaCount, ...]:
     """RTP of each channel. Raises PbxRefused, PbxUnreachable."""
-    events = ami.action("CoreShowChannels").events
-    channels = {event.get("Channel", ""): event for event in events}
-    counts = []
+    channels = {event.get("Channel", ""): event for event in ami.action("CoreShowChannels").events}
+    counts: list[MediaCount] = []
     for count in media_from(ami.command("pjsip show channelstats")):
-        # the table cuts long names
-        full = next((name for name in channels if name.removeprefix("PJSIP/").startswith(count.channel)), "")
-        asked = ("rtp,src", "rtp,dest", "pjsip,call-id")
-        local, remote, call_id = (_getvar(ami, full, f"CHANNEL({each})") if full else "" for each in asked)
-        name, event = full.removeprefix("PJSIP/") or count.channel, channels.get(full, {})
-        number, linked = event.get("CallerIDNum", ""), event.get("Linkedid", "")
-        counts.append(
-            replace(count, channel=name, local=local, remote=remote, number=number, call_id=call_id, linked=linked)
-        )
+        # The table cuts long names: of several that begin alike each is taken once, with its own numbers asked for.
+        alike = [name for name in channels if name.removeprefix("PJSIP/").startswith(count.channel)]
+        full = next((name for name in alike if name not in {f"PJSIP/{one.channel}" for one in counts}), "")
+        counts.append(_of_channel(ami, full, channels[full], count, cut=len(alike) > 1) if full else count)
     return tuple(counts)
+
+
+def _of_channel(ami: Ami, channel: str, event: Event, count: MediaCount, *, cut: bool) -> MediaCount:
+    """The row of the table with what else is known of its channel. cut: the row may be another's of the same kind."""
+    asked = ("rtp,src", "rtp,dest", "pjsip,call-id", *(("rtcp,rxcount", "rtcp,txcount") if cut else ()))
+    local, remote, call_id, *packets = (_getvar(ami, channel, f"CHANNEL({each})") for each in asked)
+    if cut and all(number.isdigit() for number in packets):
+        count = replace(count, received=int(packets[0]), sent=int(packets[1]))
+    return replace(
+        count, channel=channel.removeprefix("PJSIP/"), local=local, remote=remote, call_id=call_id,
+        number=event.get("CallerIDNum", ""), linked=event.get("Linkedid", ""),
+    )  # fmt: skip
 
 
 def _getvar(ami: Ami, channel: str, variable: str) -> str:

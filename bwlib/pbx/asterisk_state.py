@@ -66,7 +66,7 @@ def read_state(
         rtp_ports=ask("rtp_ports", lambda: rtp_ports_from(ami.command("rtp show settings")), None),
         not_in_force=ask("not_in_force", lambda: _not_in_force(ami, endpoints, transports, context), ()),
         changed_since_reload=ask("changed_since_reload", lambda: _changed(ami, folder), ()),
-        reloaded_at=ask("reloaded_at", lambda: last_reload(ami), None),
+        reloaded_at=_reloaded_at(ami),
         unknown=unknown,
         trunk_ha1=ha1_of(trunk_auth_of(of_trunk)),
     )
@@ -186,6 +186,14 @@ def last_reload(ami: Ami) -> float | None:
     """When Asterisk last read its configuration, in seconds since 1970; one second of it cannot be told."""
     said = re.search(r"Last reload: (\d+)", "\n".join(ami.command("core show uptime seconds")))
     return time.time() - int(said[1]) if said else None
+
+
+def _reloaded_at(ami: Ami) -> float | None:
+    """None also where it may not be asked: what follows from it is a doubt, and its want is none."""
+    try:
+        return last_reload(ami)
+    except PbxRefused:
+        return None
 
 
 def _changed(ami: Ami, folder: Path | None) -> tuple[str, ...]:

@@ -56,11 +56,15 @@ def start(
     opened = begin_lab(seat, again=again)
     notebook = folder / "notebooks" / "labs" / f"{seat.lab}.ipynb"
     write_notebooks(labs_in(texts), notebook.parent)
-    facts = {"trainee": name, "lab": seat.lab, "notebook": str(notebook), "home": str(seat.home)}
+    handed_in = str(seat.all_certificates)
+    facts = {
+        "trainee": name, "lab": seat.lab, "notebook": str(notebook), "home": str(seat.home), "certificates": handed_in
+    }  # fmt: skip
     if as_json:
         print(json.dumps({**facts, "started": opened.about["started"], "certificate": opened.about["certificate"]}))
         return
     talk(f"{opened.about['title']}: {opened.about['story']}")
+    talk(f"certificates will be in {handed_in}; bw-runbook train passed tells who passed what")
     print(f"bw-runbook train open {name} --lab {seat.lab}")
 
 
@@ -104,12 +108,18 @@ def open_lab(
 
 @app.command()
 def passed(
-    folder: Annotated[Path, typer.Argument(help="a folder with certificates anywhere below it", show_default=False)],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            help="a folder with certificates anywhere below it; without it that of this user's trainees",
+            show_default=False,
+        ),
+    ] = None,
     labs: LabsFolder = None,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="print CSV on stdout, for a spreadsheet")] = False,
 ) -> None:
-    """Who passed what, below a folder, with verify's word on each certificate. Exit 9 when one does not hold.
+    """Who passed what, with verify's word on each certificate. Exit 9 when one does not hold.
 
     One line for each trainee and lab, the first pass; --json and --csv have them all.
 
@@ -121,9 +131,13 @@ def passed(
     """
     from bwlib.training.certificate import certificates_in
     from bwlib.training.labs import labs_folder, labs_in
+    from bwlib.training.seat import train_folder
 
+    here = train_folder()
+    folder = folder or here
     if not folder.is_dir():
-        raise SettingsError(f"collect certificates in {folder}", "there is no such folder", "name the folder with them")
+        do_next = f"name the folder with them; those of this user's trainees are in {here}"
+        raise SettingsError(f"collect certificates in {folder}", "there is no such folder", do_next)
     found = certificates_in(folder, labs_in(labs or labs_folder()))
     if as_json:
         print(json.dumps([each.as_json() for each in found]))

@@ -249,7 +249,9 @@ def draw_svg(
         _text(heading, 16, 26, f'font-size="15" font-weight="bold" fill="{INK}"', 19),
         f'<text x="64" y="{top - 21}" text-anchor="end" font-size="11" fill="{QUIET}">seconds</text>',
     ]
-    parts += [_lane_svg(layout.x(index), 4 * layout.name_letters, name, top, foot) for index, name in enumerate(names)]
+    parts += [
+        _lane_svg(layout.x(index), 4 * layout.name_letters - 4, name, top, foot) for index, name in enumerate(names)
+    ]
     for row, y, label, last in zip(rows, heights, labels, [None, *rows], strict=False):
         if last is not None and row.at_ms - last.at_ms > PAUSE_MS:
             above = y - layout.row - LINE_PX * (len(label) - 1)
@@ -271,7 +273,8 @@ def _heights(layout: Layout, rows: Sequence[Row], labels: Sequence[Sequence[str]
 
 def _letters(layout: Layout, row: Row) -> int:
     """How many fit above the arrow of this row."""
-    return layout.label_letters * max(abs(row.source - row.target), 1)
+    lanes = abs(row.source - row.target)
+    return layout.label_letters * lanes if lanes else layout.label_letters - 8  # beside the arrow, not above it
 
 
 def _wrapped(words: str, letters: int, lines: int) -> list[str]:

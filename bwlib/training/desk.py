@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bwlib.errors import BwlibError, SettingsError
+from bwlib.errors import BwlibError, PbxRefused, SettingsError
 from bwlib.guide import Run
 from bwlib.pbx.asterisk import AsteriskPbx
 from bwlib.pbx.asterisk_text import mask_secrets
@@ -69,7 +69,8 @@ class Lab:
             if self.about["call"] in (way, "both"):
                 try:
                     place()
-                except BwlibError as error:  # that it fails is what the lab is about
+                except BwlibError as error:  # that it fails is what the lab is about; its advice would be a hint
+                    error.do_next = "find out why: lab.tools() tells where to look"
                     show.show_fault(error)
 
     def tools(self) -> None:
@@ -84,11 +85,18 @@ class Lab:
         begin_lab(self.seat)
 
     def reload(self) -> None:
-        """Have the lab's PBX read its files again, as `core reload` would; what it thinks of them is in its log."""
+        """Have the lab's PBX read its files again, as `core reload` would.
+
+        Raises: PbxRefused with what its log then says against them.
+        """
         pbx = sandbox_pbx(control.start(self.seat.home))
         assert isinstance(pbx, AsteriskPbx)
-        pbx.reload()
-        show.show_text("Reloaded", ["the PBX has read its files"])
+        said = pbx.reload_and_listen()
+        if said:
+            raise PbxRefused(
+                "have the PBX read its files", f"its log: {'; '.join(said)}", "mend that, then reload again"
+            )
+        show.show_text("Reloaded", ["the PBX has read its files, and its log complains of none"])
 
     def asterisk(self, command: str) -> None:
         """What the PBX answers to one of its show commands, such as "pjsip show contacts". Changes nothing."""
@@ -126,7 +134,8 @@ class Lab:
         folder = verdict["certificate"]
         told = (Path(folder) / "certificate.txt").read_text(encoding="utf-8").splitlines()
         check = f"checked by: bw-runbook verify {folder}"
-        _show_verdict(True, [*told, f"the certificate: {folder}", check, "how it was meant: lab.solution()"])
+        collected = f"all of yours, to hand in: {self.seat.all_certificates}"
+        _show_verdict(True, [*told, f"the certificate: {folder}", check, collected, "how it was meant: lab.solution()"])
         return True
 
     def solution(self, show: bool = True) -> None:

@@ -59,8 +59,8 @@ _NEXT = """\
 ## Next
 
 The certificate is a small signed record: `bw-runbook verify FOLDER` checks it, and your trainer collects it with \
-`bw-runbook train passed FOLDER`. It was made on your own machine, so it proves that nothing was changed since, not \
-that you were alone."""
+`bw-runbook train passed FOLDER`; all of yours are in `certificates`, beside the folder `notebooks`. It was made on \
+your own machine, so it proves that nothing was changed since, not that you were alone."""
 
 
 def notebook_text(lab: LabText) -> str:

@@ -56,8 +56,12 @@ class Seat:
         return self.home / "judge"
 
     @property
+    def all_certificates(self) -> Path:
+        return self.folder / "certificates"
+
+    @property
     def certificates(self) -> Path:
-        return self.folder / "certificates" / self.lab
+        return self.all_certificates / self.lab
 
     @property
     def is_open(self) -> bool:

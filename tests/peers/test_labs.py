@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from nbclient import NotebookClient
 from peers import asterisk
 
 from bwlib import open_lab
+from bwlib.errors import BwlibError
 from bwlib.record.pack import pack
 from bwlib.record.verify import verify
 from bwlib.sandbox import control
@@ -94,6 +96,8 @@ def test_nothing_but_mending_passes_a_lab(home: Path, tmp_path: Path) -> None:
     text.write_text(TWO_SILENCES.replace("wrong-username", "phone-codec").replace("edge-silent", "digits-lost"))
     assert ask_judge("check", lab.seat)["reasons"] == ["the call from the extension was not heard"]
 
+    with pytest.raises(BwlibError, match="Not during a lab"):
+        sandbox.reset()
     sandbox.set_switch("challenge", "off")
     sandbox.switch_faults_off()
     assert "challenge was put back" in ask_judge("check", lab.seat)["reasons"][0]
@@ -141,11 +145,10 @@ def test_run_all_of_an_untouched_lab_ends_without_an_error_and_says_not_passed_y
     notebook = nbformat.read(labs_folder() / "02_number_not_in_service.ipynb", as_version=4)
     notebook.cells += [nbformat.v4.new_code_cell(source) for source in EDITED]
     NotebookClient(notebook, timeout=200, kernel_name="python3").execute()
-    said = "".join(
-        output.get("text") or output.get("data", {}).get("text/plain", "")
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-    )
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    said = "".join(output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs)
+    html = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
+    assert re.search(r'<a href="http://127\.[^"]+/dashboard" target="_blank" rel="noopener">', html)
     assert said.count("NOT PASSED YET") == 2
     assert "PASSED" not in said.replace("NOT PASSED YET", "")
     assert "no-route" not in said
@@ -157,13 +160,14 @@ def test_a_class_is_started_and_collected_on_the_command_line(home: Path, tmp_pa
     assert started.returncode == 0, started.stderr
     told = json.loads(started.stdout)
     assert Path(told["notebook"]).is_file()
+    assert told["certificates"] == str(home / "train" / "bob" / "certificates")
     seat = Seat(home / "train" / "bob", told["lab"])
     mend_all(seat)
     assert ask_judge("check", seat)["passed"] is True
     assert train("end", "bob").returncode == 0
     assert control.attach(seat.home) is None
 
-    collected = train("passed", str(home), "--json")
+    collected = train("passed", "--json")
     assert collected.returncode == 0, collected.stdout
     (row,) = json.loads(collected.stdout)
     assert (row["trainee"], row["seed"], row["holds"]) == ("bob", "3", True)

@@ -18,6 +18,7 @@ from reported_run import FQDN, empty_run, good_run, notebook, step, write_notebo
 
 from bwlib.record.report import write_report
 from bwlib.record.run_record import RunRecord
+from bwlib.sip.ladder import FOUR_LANES, WIDE, Layout, Row, draw_svg
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -65,6 +66,19 @@ UNNAMED = """() => {
     if (document.documentElement.lang !== 'en' || !document.title) found.push('page without language or title');
     if (document.querySelectorAll('main').length !== 1 || !document.querySelector('header')) found.push('landmarks');
     return found;
+}"""
+# In a drawing: texts that lie beyond its edge, and those that lie over one another.
+IN_EACH_OTHERS_WAY = """() => {
+    const found = [], svg = document.querySelector('svg'), edge = svg.viewBox.baseVal;
+    const texts = [...svg.querySelectorAll('text')].map(e => ({said: e.textContent, b: e.getBBox()}));
+    for (const {said, b} of texts)
+        if (b.x < 0 || b.y < 0 || b.x + b.width > edge.width || b.y + b.height > edge.height)
+            found.push("cut: " + said);
+    texts.forEach((one, i) => texts.slice(i + 1).forEach(other => {
+        const [a, b] = [one.b, other.b], over = (p, q, m, n) => Math.min(p + m, q + n) - Math.max(p, q);
+        if (over(a.x, b.x, a.width, b.width) > 1 && over(a.y, b.y, a.height, b.height) > 1)
+            found.push(one.said + ' over ' + other.said); }));
+    return {found, texts: texts.length};
 }"""
 LOADED = """async () => {
     const sounds = [...document.querySelectorAll('audio')];
@@ -116,6 +130,31 @@ def pdf_pages(record: RunRecord) -> list[str]:
     pypdf = module("pypdf", "pypdf")
     pages = pypdf.PdfReader(BytesIO((record.folder / "report.pdf").read_bytes())).pages
     return [" ".join(page.extract_text().split()) for page in pages]
+
+
+# ---------------------------------------------------------------- its drawings
+
+
+@pytest.mark.parametrize(("lanes", "layout"), [(2, WIDE), (3, WIDE), (4, FOUR_LANES), (5, FOUR_LANES)])
+def test_however_long_its_words_no_text_of_a_ladder_is_cut_or_lies_over_another(
+    browser: Browser, lanes: int, layout: Layout
+) -> None:
+    names = ["Phone 101", "PBX", "SIP URI (sandbox edge)", "The practice's own application", "2001:db8::25:5060"]
+    labels = (
+        "INVITE +19195550100", "INVITE +19195550100, credentials, SDP (repeat 11)",
+        "✘ failed here: 488 WWWW NOT ACCEPTABLE HERE WWWW (INVITE)", "407 Proxy Authentication Required (INVITE)",
+        "disconnect, cause callback-error, credentials", "OPTIONS " + "a-host-without-end." * 6,
+    )  # fmt: skip
+    ends = [(one, other) for one in range(lanes) for other in range(lanes)]
+    rows = [Row(700 * at, *pair, labels[at % 6], "", "request") for at, pair in enumerate(ends * 2)]
+    page = browser.new_page(color_scheme="dark", viewport={"width": 1400, "height": 900})
+    drawn = draw_svg(names[:lanes], rows, "Call from +19105550131 to sip:191@127.0.0.1:50613 " * 2, layout=layout)
+    page.set_content(f'<body style="background:#111111">{drawn}</body>')
+    page.screenshot(path=SCREENSHOTS / f"ladder_{lanes}.png", full_page=True)
+    told = page.evaluate(IN_EACH_OTHERS_WAY)
+    page.close()
+    assert told["texts"] > 2 * len(rows)
+    assert told["found"] == []
 
 
 # ---------------------------------------------------------------- it asks nobody

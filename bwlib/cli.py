@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 
 _options = {"debug": False}
+INTERRUPTED = 130  # as a shell has it for what Ctrl-C ended
 
 
 def _print_version(wanted: bool) -> None:
@@ -57,8 +58,7 @@ def main() -> None:
         _say_error(error)
         raise SystemExit(error.exit_code) from None
     except (typer.Abort, KeyboardInterrupt):
-        talk("interrupted")
-        raise SystemExit(1) from None
+        code = INTERRUPTED
     except Exception as error:
         if _options["debug"] or not hasattr(error, "format_message"):
             raise
@@ -71,6 +71,8 @@ def main() -> None:
                 )
             )
         raise SystemExit(6) from None
+    if code == INTERRUPTED:  # typer makes this of Ctrl-C
+        talk("interrupted")
     raise SystemExit(code if isinstance(code, int) else 0)
 
 

@@ -58,10 +58,14 @@ def _look(site_file: Path, **how: Any) -> tuple[Diagnosis, Path]:
     about |= {"cites": citation(before[-1])} if before else {}
     record = start_run(settings.runs_dir, Redactor(), site=settings.name, site_file=str(settings.path), **about)
     with hold(record), signals_as_interrupt():
-        with failure_sealed(record, settings, about, STEP):
-            run = run_on(settings, record, notebook=STEP, mode="plan")
-            learn_secrets(settings, record)
-            found = diagnose(run, tell=talk, **how)
+        try:
+            with failure_sealed(record, settings, about, STEP):
+                run = run_on(settings, record, notebook=STEP, mode="plan")
+                learn_secrets(settings, record)
+                found = diagnose(run, tell=talk, **how)
+        except KeyboardInterrupt:
+            talk(f"stopped: calls that were up are hung up, nothing was changed; record: {record.folder}")
+            raise
         why_open = seal_look(record, settings, about)
     if why_open:
         talk(f"the record of this look is not sealed: {why_open}")

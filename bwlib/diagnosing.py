@@ -38,22 +38,33 @@ def diagnose(run: Run, *, place_call: bool = False, after_call: str = "", tell: 
     call to explain; then none is placed. The step is `passed` when nothing is wrong, else `failed`; it raises nothing
     for what it finds.
     """
-    began = time.monotonic()
+    began, say = time.monotonic(), tell or show.show_progress
     run.record.journal.append("step", step=STEP, status="running", mode=run.mode, **_where(run))
     calls = (run.on.target == "sandbox" or place_call) and not after_call
     scene = Scene(run, calls=calls, after_call=after_call)
-    facts, verdict = look(scene, tell or show.show_progress)
+    facts, verdict = look(scene, say)
     found = Diagnosis(facts, verdict, _ladders(run, scene), round(time.monotonic() - began, 1))
+    try:
+        _write_down(run, scene, found)
+    except RecordError:  # a full disk must not cost what was found
+        say(f"found, and not written down: {found.sentence}")
+        for cause in verdict.causes:
+            say(f"{cause.cause} ({cause.confidence}). Do next: {cause.fix}")
+        raise
+    return found
+
+
+def _write_down(run: Run, scene: Scene, found: Diagnosis) -> None:
+    healthy = found.verdict.healthy
     run.record.write_json("diagnosis.json", found.as_json())
     for way, (events, failing) in scene.ladders.items():
         _keep_ladder(run, f"{STEP}_{way}", events, failing)
-    run.status[STEP] = "passed" if verdict.healthy else "failed"
+    run.status[STEP] = "passed" if healthy else "failed"
     run.record.journal.append(
         "step", step=STEP, status=run.status[STEP], title="Diagnosis", action="looked", note=found.sentence,
-        account=run.on.account_id, elapsed_s=found.seconds, causes=[cause.name for cause in verdict.causes],
-        **_where(run), **({} if verdict.healthy else _as_failure(found)),
+        account=run.on.account_id, elapsed_s=found.seconds, causes=[cause.name for cause in found.verdict.causes],
+        **_where(run), **({} if healthy else _as_failure(found)),
     )  # fmt: skip
-    return found
 
 
 class Diagnosis:

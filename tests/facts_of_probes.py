@@ -33,7 +33,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "_application: f'application.{field}'": tuple(f"application.{field}" for field in FIELDS),
     "_there: what": ("trunk", "route", "extension"),
-    "_rows: f'{what}.{name}'": (*_TRUNK_FIELDS, *_ROUTE_FIELDS),
+    "rows: f'{what}.{name}'": (*_TRUNK_FIELDS, *_ROUTE_FIELDS),
+    "_bye: f'{way}.bye'": tuple(f"{way}.bye" for way in WAYS),
+    "_cut: f'{way}.cut'": tuple(f"{way}.cut" for way in WAYS),
     "traps: f'trap.{index}'": ("trap.0",),
     "_arrived: f'{talk.way}.webhook'": tuple(f"{way}.webhook" for way in WAYS),
     **{

@@ -16,15 +16,15 @@ from canaries import ha1, new_canary, search, spellings
 from memory_pbx import MemoryPbx
 from pydantic import SecretStr
 
-from bwlib import cli, open_run, start_site
+from bwlib import cli, diagnosing, open_run, start_site
 from bwlib.diagnose import by_call
-from bwlib.errors import PbxUnreachable
+from bwlib.errors import PbxUnreachable, RecordError
 from bwlib.guide import Run
 from bwlib.models import Extension, Finding, OutboundRoute, Trunk
 from bwlib.record.cited import citation
 from bwlib.record.journal import read_lines
 from bwlib.record.manifest import manifest_faults
-from bwlib.record.run_record import run_folders
+from bwlib.record.run_record import RunRecord, run_folders
 from bwlib.sandbox import control
 from bwlib.settings import Settings, load_settings
 
@@ -187,6 +187,43 @@ def test_a_pbx_that_is_down_is_named(site: Site, diagnose: Diagnose, past_call: 
     assert re.search(r"^1\. .*\(found\)$", out, re.MULTILINE)
     assert "its pages) does not answer" in out
     assert "because pbx: connection refused" in out
+
+
+def test_a_password_that_cannot_be_read_is_told_and_no_success(site: Site, diagnose: Diagnose, past_call: str) -> None:
+    secret = site.path.parent / "secrets" / "sip_password"
+    away = secret.rename(secret.with_name("away"))
+    try:
+        code, out, _ = diagnose("--after-call", past_call)
+    finally:
+        away.rename(secret)
+    assert code == 1
+    assert re.search(r"could not look at: file:\S+, where the site file says that the\s+trunk's password is", out)
+
+
+def test_a_full_disk_does_not_cost_what_was_found(
+    site: Site, diagnose: Diagnose, past_call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(record: RunRecord, name: str, what: object) -> None:
+        raise RecordError(f"write {name}", "No space left on device", "make room")
+
+    site.on_pbx("trunk", username="somebody")
+    monkeypatch.setattr(RunRecord, "write_json", full)
+    code, _, err = diagnose("--after-call", past_call)
+    assert code == 9
+    assert "found, and not written down: The trunk's user name is not the credential's" in err
+    assert "Do next: set it to the credential's user name" in err
+    assert "No space left on device" in err
+
+
+def test_ctrl_c_says_what_became_of_it(site: Site, diagnose: Diagnose, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(diagnosing, "look", interrupted)
+    code, out, err = diagnose()
+    assert (code, out) == (130, "")
+    assert "stopped: calls that were up are hung up, nothing was changed; record: " in err
+    assert err.rstrip().endswith("interrupted")
 
 
 # ---------------------------------------------------------------- for programs

@@ -249,6 +249,29 @@ def test_of_a_pbx_that_said_nothing_it_is_not_known_whom_it_took_the_call_for() 
     assert "inward.identified" not in facts
 
 
+@pytest.mark.parametrize(
+    ("events", "way", "word"),
+    [
+        (messages("INVITE 407 ACK INVITE+ 200 ACK BYE 200"), "outward", "pbx"),
+        (messages("INVITE 407 ACK INVITE+ 403 ACK"), "outward", UNKNOWN),
+    ],
+)
+def test_who_ended_a_call_is_who_sent_the_bye(events: list[SipEvent], way: str, word: str) -> None:
+    assert Facts(by_ladder.read(scene(), events)).value(f"{way}.bye") == word
+    turned = [replace(event, source=event.target, target=event.source) if event.text.startswith("BYE ") else event
+              for event in events]  # fmt: skip
+    other = {"pbx": "realm"}.get(word, word)
+    assert Facts(by_ladder.read(scene(), turned)).value(f"{way}.bye") == other
+
+
+def test_a_call_into_the_pbx_that_the_pbx_ends_is_ended_by_the_pbx() -> None:
+    events = inward("INVITE 100 200 ACK BYE 200")
+    assert Facts(by_ladder.read(scene(), events)).value("inward.bye") == "realm"
+    turned = [replace(event, source=event.target, target=event.source) if event.text.startswith("BYE ") else event
+              for event in events]  # fmt: skip
+    assert Facts(by_ladder.read(scene(), turned)).value("inward.bye") == "pbx"
+
+
 def test_a_way_that_was_tried_and_left_no_message_is_said_and_one_not_tried_is_not() -> None:
     facts = Facts(by_ladder.read(scene(), [], inward=False))
     assert [(name, fact.value) for name, fact in facts.items()] == [("outward.trunk", ladder.NO_INVITE)]

@@ -104,7 +104,7 @@ def test_each_cause_is_shown_with_its_evidence_its_fix_and_how_to_be_sure(shown:
     for cause, bundle in zip(judge(EVERYTHING).causes, shown[1:], strict=True):
         said = [cause.cause, cause.confidence, CONFIDENCE[cause.confidence], *cause.because, cause.fix]
         said += [cause.next_probe] if cause.next_probe else []
-        said += [f"Apply on the card {cause.step}"] if cause.step else []
+        said += [f"Apply under Mend it: {cause.by_apply}"] if cause.step else []
         for words in (bundle["text/plain"], " ".join(Reader(bundle["text/html"]).words)):
             assert [one for one in said if one not in words] == []
 

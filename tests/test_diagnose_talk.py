@@ -19,8 +19,8 @@ class Call:
 
     recording = np.zeros(8000, np.int16)
 
-    def __init__(self, *, silent: bool) -> None:
-        self.silent, self.pressed = silent, 0
+    def __init__(self, *, silent: bool, cut: bool = False) -> None:
+        self.silent, self.cut, self.pressed = silent, cut, 0
 
     def play(self, voice: Any, wait: bool) -> None:
         pass
@@ -30,6 +30,9 @@ class Call:
 
     def wait_for_silence(self, after_s: float, timeout_s: float) -> bool:
         return self.silent
+
+    def wait_ended(self, timeout_s: float) -> str:
+        return "bye" if self.cut else ""
 
     def hang_up(self) -> None:
         pass
@@ -64,3 +67,9 @@ def test_digits_that_were_pressed_after_all_was_said_and_did_not_come_are_lost(m
     call = Call(silent=True)
     assert talked(call, monkeypatch, 60).value("outward.digits") == "no"
     assert call.pressed > 0
+
+
+def test_a_call_that_the_other_side_ends_before_its_time_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(by_call, "_goes_on", lambda *_: False)
+    assert talked(Call(silent=True, cut=True), monkeypatch, 60).value("outward.cut") == "yes"
+    assert talked(Call(silent=True), monkeypatch, 60).value("outward.cut") == "no"

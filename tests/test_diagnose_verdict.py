@@ -181,6 +181,20 @@ def test_what_is_lost_with_the_sound_needs_no_cause_of_its_own() -> None:
     assert verdict.unexplained == ()
 
 
+def test_what_a_call_that_was_cut_short_lacks_is_not_lost() -> None:
+    cut = {"outward.cut": "yes", "outward.spoken": "no", "outward.heard": "lossy", "outward.digits": "no"}
+    for bye, name in (("pbx", "cut-by-pbx"), ("realm", "cut-by-realm")):
+        verdict = verdict_on(HEALTHY, cut, {"outward.bye": bye})
+        assert (names(verdict), verdict.unexplained) == ([(name, "likely")], ())
+    verdict = verdict_on(HEALTHY, cut)
+    assert (names(verdict), verdict.unexplained) == ([("cut-short", "possible")], ())
+
+
+def test_a_number_that_was_changed_is_no_lost_webhook() -> None:
+    changed = {"outward.number": "differs", "outward.webhook": "arrived"}
+    assert names(verdict_on(HEALTHY, changed)) == [("route-number", "likely")]
+
+
 def test_one_cause_seen_in_both_calls_is_named_once_with_the_evidence_of_both() -> None:
     verdict = verdict_on(HEALTHY, {f"{way}.heard": "lossy" for way in ("outward", "inward")})
     assert names(verdict) == [("packets-lost", "likely")]

@@ -1,7 +1,7 @@
 """What is on the PBX, against what the call needs: trunk, route, extension, registrations, contacts, known traps.
 
 `probe` reads; `compare` (pure) says what follows once Bandwidth's side is known too. User name and password:
-`at_trunk_login`.
+`at_trunk_login`; what the dialplan does: `at_dialplan`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Protocol, runtime_checkable
 
+from bwlib.diagnose import at_dialplan
+from bwlib.diagnose.at_fields import rows
 from bwlib.diagnose.at_trunk_login import login
 from bwlib.diagnose.facts import Fact
 from bwlib.diagnose.scene import Scene
-from bwlib.models import NUMBER_HEADER, Extension, Finding, OutboundRoute, Registration, Trunk
-from bwlib.pbx.asterisk_text import route_patterns
-from bwlib.pbx.dial_pattern import regex
-from bwlib.steps.compare import differences
+from bwlib.models import Extension, Finding, OutboundRoute, Registration, Trunk
 from bwlib.steps.pbx import trunk_to, trunk_to_sip_uri
 
 SOURCE = "PBX"
@@ -82,7 +81,7 @@ def compare(scene: Scene) -> list[Fact]:
     if seen.trunk is not None:
         facts += _trunk(scene, seen.trunk)
     if seen.route is not None:
-        facts += _route(scene, seen.route)
+        facts += at_dialplan.route(scene, seen.route)
     if seen.extension is not None:
         facts += _extension(scene, seen.extension)
     return facts
@@ -97,7 +96,7 @@ def _trunk(scene: Scene, found: Trunk) -> list[Fact]:
     if not scene.run.on.bandwidth_ips:  # the site does not say whom the PBX should admit: nothing to compare with
         names = [name for name in names if name not in ("bandwidth_ips", "inbound_extension")]
     return [
-        *_rows("trunk", alike, wanted, names),
+        *at_dialplan.inbound(scene, found, rows("trunk", alike, wanted, names)),
         _from_user(scene, found),
         *login(scene, found),
         *_others(found),
@@ -160,16 +159,6 @@ def literal(host: str) -> bool:
     return True
 
 
-def _rows(what: str, found: object, wanted: object, names: Iterable[str]) -> list[Fact]:
-    rows = {row.field: row for row in differences(found, wanted, names)}
-    facts = []
-    for name in names:
-        row = rows.get(name)
-        says = f"{what} {name} is {row.found}, wanted {row.wanted}" if row else f"{what} {name} is as wanted"
-        facts.append(Fact(f"{what}.{name}", "differs" if row else "as-wanted", says, SOURCE))
-    return facts
-
-
 def _from_user(scene: Scene, found: Trunk) -> Fact:
     """The caller id as the trunk sends it; the route's own is compared with the route."""
     number = scene.run.on.number
@@ -192,26 +181,6 @@ def _others(found: Trunk) -> list[Fact]:
     return [*facts, Fact("trunk.qualify", qualify, says, SOURCE)]
 
 
-def _route(scene: Scene, found: OutboundRoute) -> list[Fact]:
-    dial = scene.run.settings.test.dial
-    facts = _rows("route", found, _wanted_route(scene, found), ("trunk", "caller_id", "request_uri", "number_header"))
-    patterns = [pattern for pattern, _ in route_patterns(found.pattern, found.prepend)]
-    fits = any(re.fullmatch(regex(pattern), dial) for pattern in patterns)
-    says = f"{dial} {'fits' if fits else 'fits none of'} the route's patterns {', '.join(patterns)}"
-    return [*facts, Fact("route.matches", "yes" if fits else "no", says, SOURCE)]
-
-
-def _wanted_route(scene: Scene, found: OutboundRoute) -> OutboundRoute:
-    uri = scene.account.sip_uri
-    request_uri = uri.uri if uri else found.request_uri if scene.run.settings.road == "sip-uri" else ""
-    header = NUMBER_HEADER if request_uri else ""
-    table = scene.run.settings.pbx
-    return OutboundRoute(
-        found.name, found.pattern, found.prepend, table.trunk, scene.run.on.number,
-        request_uri=request_uri, number_header=header,
-    )  # fmt: skip
-
-
 def _extension(scene: Scene, found: Extension) -> list[Fact]:
     table, secret = scene.run.settings.pbx, scene.extension_secret()
     same = found.route == table.route
@@ -230,5 +199,6 @@ def traps(scene: Scene) -> list[Fact]:
     pbx, seen = scene.run.on.pbx(), scene.on_pbx
     if not isinstance(pbx, HasTraps) or seen.trunk is None or seen.route is None or seen.extension is None:
         return []
-    scene.traps = pbx.findings(_wanted_trunk(scene, seen.trunk), _wanted_route(scene, seen.route), seen.extension)
+    route = at_dialplan.wanted_route(scene, seen.route)
+    scene.traps = pbx.findings(_wanted_trunk(scene, seen.trunk), route, seen.extension)
     return [Fact(f"trap.{index}", "found", trap.cause, SOURCE) for index, trap in enumerate(scene.traps)]

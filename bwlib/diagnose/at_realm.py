@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
+from bwlib.diagnose import at_proxy
 from bwlib.diagnose.facts import UNKNOWN, Fact
 from bwlib.diagnose.scene import Scene
 from bwlib.phone import host_towards
@@ -50,7 +51,7 @@ def probe_dns(scene: Scene) -> list[Fact]:
     facts = [Fact("dns", "found", f"{host} is at {where}", "DNS")]
     if ports:
         facts.append(Fact("dns.port", str(ports[0]), f"its SRV record says port {', '.join(map(str, ports))}", "DNS"))
-    return facts
+    return [*facts, *at_proxy.compare(scene, at_proxy.places_of(servers, addresses), nameserver)]
 
 
 def probe_reach(scene: Scene) -> list[Fact]:

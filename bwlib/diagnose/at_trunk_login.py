@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from bwlib.bandwidth.wire import hash1
 from bwlib.diagnose.facts import UNKNOWN, Fact
-from bwlib.diagnose.scene import Scene
+from bwlib.diagnose.scene import PROMPT, Scene
 from bwlib.models import Trunk
 
 SOURCE = "PBX"
@@ -75,10 +75,19 @@ def _password(scene: Scene, found: Trunk) -> list[Fact]:
         says = f"HA1 of the trunk's password and Hash1 at Bandwidth are {'' if fits else 'not '}the same"
         facts.append(Fact("trunk.password", "as-wanted" if fits else "differs", says, SOURCE))
     if site is None:
-        return [*facts, Fact("trunk.secret", UNKNOWN, "the site's secret reference gives no password now", "site file")]
+        return [*facts, *_not_given(scene)]
     same = _same(site, found.password)
     says = f"the trunk's password is {'' if same else 'not '}the one that the site file refers to"
     return [*facts, Fact("trunk.secret", "as-wanted" if same else "differs", says, SOURCE)]
+
+
+def _not_given(scene: Scene) -> list[Fact]:
+    """Nothing to compare with. A prompt is not asked here; that another reference gives nothing is worth knowing."""
+    says = f"{scene.password_reference}, where the site file says that the trunk's password is, gives nothing now"
+    facts = [Fact("trunk.secret", UNKNOWN, says, "site file")]
+    if scene.password_reference.startswith(PROMPT):
+        return facts
+    return [*facts, Fact("probe.secret", "failed", f"{says}: it was not compared", "site file")]
 
 
 # ---------------------------------------------------------------- a PBX that keeps HA1
@@ -100,7 +109,7 @@ def _hash(scene: Scene, found: Trunk) -> list[Fact]:
         }[word]
         facts.append(Fact("trunk.password", word, says, SOURCE))
     if site is None:
-        return [*facts, Fact("trunk.secret", UNKNOWN, "the site's secret reference gives no password now", "site file")]
+        return [*facts, *_not_given(scene)]
     if not over and not known:
         says = f"{_KEPT}, and it is not known over which realm: not compared"
         return [*facts, Fact("trunk.secret", UNKNOWN, says, SOURCE)]

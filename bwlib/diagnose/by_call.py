@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bwlib.calling import cannot_be_called, cannot_observe, registrar, request_to_extension
-from bwlib.diagnose.by_ladder import is_leg_of
+from bwlib.diagnose.by_ladder import is_leg_of, number_in
 from bwlib.diagnose.facts import UNKNOWN, Fact
 from bwlib.diagnose.scene import Scene
 from bwlib.errors import BandwidthError, BwlibError, NotAsExpected, PbxRefused, PbxUnreachable
@@ -157,12 +157,24 @@ def _outward(scene: Scene, phone: Phone, talk: Talk) -> list[Fact]:
         readback = scene.run.on.readback
         assert readback is not None
         first = _first(readback, "initiate", talk.mark, lambda hook: hook.dialled == dial)
+        if first is None:
+            first = _changed_number(readback, talk, dial)
+            facts += [Fact("outward.number", "differs", f"{dial} was dialled, and the webhook says {first.dialled}",
+                           "application")] if first else []  # fmt: skip
         facts.append(_arrived(talk, "initiate", first))
         if first is not None:
             facts.append(_caller_id(scene, str(first.body.get("from") or "")))
         return [*facts, *_talk(scene, call, talk, first.call_id if first else "")]
     finally:
         call.hang_up()
+
+
+def _changed_number(readback: Readback, talk: Talk, dial: str) -> Any:
+    """The event of a call to this number in another form: without its +, its country, or with something before it."""
+    tail = number_in(dial)
+    return _first(
+        readback, "initiate", talk.mark, lambda hook: hook.dialled != dial and number_in(hook.dialled) == tail, 0.1
+    )
 
 
 def _turned_away(scene: Scene, talk: Talk, dial: str) -> list[Fact]:
@@ -265,11 +277,12 @@ def _talk(scene: Scene, call: PhoneCall, talk: Talk, call_id: str) -> list[Fact]
         while gathered is None and _goes_on(call, began, talk.until):
             call.send_digits(digit)
             gathered = _first(readback, "gather", talk.mark, lambda hook: hook.call_id == call_id, PRESS_EVERY_S)
-    cut_short = gathered is None and time.monotonic() > talk.until
+    out_of_time = gathered is None and time.monotonic() > talk.until
+    cut = [] if gathered else [_cut(way, call, time.monotonic() - began)]
     counters = _counters(scene, way)
     call.hang_up()
-    digits = _not_tried(way) if cut_short else [_digits(way, digit, gathered)]
-    return [*counters, *_ears(scene, way, call, call_id, voice), *digits]
+    digits = _not_tried(way) if out_of_time else [_digits(way, digit, gathered)]
+    return [*counters, *_ears(scene, way, call, call_id, voice), *digits, *cut]
 
 
 def _digits(way: str, digit: str, gathered: Any) -> Fact:
@@ -284,6 +297,15 @@ def _not_tried(way: str) -> list[Fact]:
     """The look's time was over before the application had spoken: whether it takes digits is not known."""
     says = f"{way} call: its time was over while the application still spoke, so that digits were not tried"
     return [Fact(f"{way}.digits", UNKNOWN, says, "application"), Fact(f"probe.{way}.digits", "no-answer", says)]
+
+
+def _cut(way: str, call: PhoneCall, talked_s: float) -> Fact:
+    """Whether the other side hung up while the phone still had something to try."""
+    cut = False
+    with contextlib.suppress(NotAsExpected):
+        cut = talked_s < TALK_S and call.wait_ended(timeout_s=0) == "bye"
+    says = f"the call was ended from the other side after {talked_s:.0f} s, in the middle of it"
+    return Fact(f"{way}.cut", "yes" if cut else "no", says if cut else "the call lasted as long as the phone", "phone")
 
 
 def _goes_on(call: PhoneCall, began: float, until: float) -> bool:

@@ -81,7 +81,11 @@ def _to_our_extension(scene: Scene, calls: list[CallLadder]) -> list[CallLadder]
 
 def number_of(scene: Scene) -> str:
     """The dialled number without country and area, as a route may add or leave out those."""
-    return re.sub(r"\D", "", scene.run.settings.test.dial)[-7:]
+    return number_in(scene.run.settings.test.dial)
+
+
+def number_in(text: str) -> str:
+    return re.sub(r"\D", "", text)[-7:]
 
 
 def is_leg_of(channel: str, trunk: str) -> bool:
@@ -107,11 +111,22 @@ def _facts(scene: Scene, way: str, what: str, calls: Sequence[CallLadder]) -> li
     facts = [Fact(name, call.word, f"{side}: {call.line} ({_SAYS.get(call.word, call.word)})", SOURCE)]
     if call.code:
         facts.append(Fact(f"{way}.code", str(call.code), f"the last status was {call.code}", SOURCE))
+    facts += _bye(way, call)
     if way == "outward":
         facts += _sdp(call)
     if way == "inward":
         facts += _identified(call)
     return facts
+
+
+def _bye(way: str, call: CallLadder) -> list[Fact]:
+    """Who ended the call on the trunk, the PBX or the realm; nothing while it was up."""
+    bye = next((event for event in call.events if event.text.startswith("BYE ")), None)
+    if bye is None:
+        return []
+    by_pbx = (bye.source == call.source) == (way == "outward")
+    says = f"on the trunk {'the PBX' if by_pbx else 'the realm'} sent the BYE"
+    return [Fact(f"{way}.bye", "pbx" if by_pbx else "realm", says, SOURCE)]
 
 
 def _identified(call: CallLadder) -> list[Fact]:

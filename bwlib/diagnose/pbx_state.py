@@ -34,7 +34,10 @@ def probe(scene: Scene) -> list[Fact]:
     if look is None:
         return []
     state: PbxState = look(table.trunk, table.extension, scene.run.settings.test.dial, "")
-    scene.trunk_ha1 = state.trunk_ha1
+    scene.trunk_ha1, scene.dialled = state.trunk_ha1, state.dialled
+    if _inbound_is_otherwise(scene):
+        context = state.trunk.get("endpoint", {}).get("context", "")
+        scene.inbound = look(table.trunk, table.extension, table.extension, context).dialled
     scene.run.record.redactor.learn("trunk's HA1", state.trunk_ha1.get_secret_value())
     facts = [*_contacts(scene, state), *_trunk(state), *_extension(state), *_dialled(state), *_pending(state)]
     facts += by_log.of_files(scene, state.refused)
@@ -42,6 +45,12 @@ def probe(scene: Scene) -> list[Fact]:
         says = "the PBX takes audio on UDP ports {} to {}: open them to Bandwidth".format(*state.rtp_ports)
         facts.append(Fact("pbx.rtp", "known", says, SOURCE))
     return facts
+
+
+def _inbound_is_otherwise(scene: Scene) -> bool:
+    """Whether other lines than ours decide where Bandwidth's calls go. On a FreePBX that is its inbound route's."""
+    trunk, table = scene.on_pbx.trunk, scene.run.settings.pbx
+    return trunk is not None and table.kind == "asterisk" and trunk.inbound_extension != table.extension
 
 
 # ---------------------------------------------------------------- contacts

@@ -100,6 +100,9 @@ SYMPTOMS: Where = {
     "outward.webhook": ("none", "refused"),
     "inward.webhook": ("none",),
     "outward.caller": ("differs",),
+    "outward.number": ("differs",),
+    "outward.cut": ("yes",),
+    "inward.cut": ("yes",),
     **TALK,
     "call.cause": ENDED_BADLY,
 }

@@ -113,6 +113,11 @@ NETWORK = (
         "the internet", "urls",
     ),
     seen(
+        "route-number", "The PBX changes the dialled number on its way, and Bandwidth gets another one",
+        {"outward.number": ("differs",)},
+        "correct what the route's Dial puts before the number (FreePBX: the route's prepend and prefix)", "caller id",
+    ),
+    seen(
         "pbx-silent-inward", "The PBX does not answer Bandwidth's INVITE",
         {"inward.pbx": NOT_SENT, "direct.challenge": ("challenged", "not-challenged", "unknown")},
         "allow UDP from Bandwidth's SIP addresses to the PBX; check pbx.sip_host and its port", "firewall",
@@ -138,28 +143,52 @@ NETWORK = (
 )
 
 
-def _audio(way: str) -> tuple[Rule, ...]:
-    """The audio of one call. way: "outward" and "inward" name the call, not the direction of the sound."""
+def _cut(way: str) -> tuple[Rule, ...]:
+    """A call that ended while the phone still talked, by who sent the BYE on the trunk."""
+    limits = "a limit in the route's Dial (its options L and S), TIMEOUT(absolute), or rtp_timeout of the endpoints"
     return (
         seen(
+            "cut-by-pbx", "The PBX ends the call in the middle of it",
+            {f"{way}.cut": ("yes",), f"{way}.bye": ("pbx",)}, f"look for {limits}", "no callbacks",
+        ),
+        seen(
+            "cut-by-realm", "Bandwidth ends the call in the middle of it",
+            {f"{way}.cut": ("yes",), f"{way}.bye": ("realm",)},
+            "read the BXML that the application answered: a Hangup, or nothing after the last verb, ends the call",
+            "urls",
+        ),
+        fits(
+            "cut-short", "The call ends in the middle of it", {f"{way}.cut": ("yes",), f"{way}.bye": ("unknown",)},
+            f"look for {limits}; then at the BXML that the application answered", "no callbacks",
+            "watch who sends the BYE on the trunk (tcpdump, sngrep): the PBX, or Bandwidth",
+        ),
+    )
+
+
+def _audio(way: str) -> tuple[Rule, ...]:
+    """The audio of one call. way: "outward" and "inward" name the call, not the direction of the sound."""
+    on = {f"{way}.cut": ("no", "unknown")}  # what a call that was cut short lacks is not lost
+    return (
+        *_cut(way),
+        seen(
             "rtp-to-pbx-lost", "Bandwidth's audio does not reach the PBX (one-way audio)",
-            {f"{way}.heard": ("no",), f"{way}.rtp": ("none-in",)},
+            {f"{way}.heard": ("no",), f"{way}.rtp": ("none-in",), **on},
             "allow UDP to the PBX's RTP ports from outside; check the address in its SDP (NAT); switch SIP ALG off",
             "firewall",
         ),
         seen(
             "rtp-from-pbx-lost", "The PBX's audio does not reach Bandwidth (one-way audio)",
-            {f"{way}.heard": ("yes", "lossy"), f"{way}.spoken": ("no",)},
+            {f"{way}.heard": ("yes", "lossy"), f"{way}.spoken": ("no",), **on},
             "allow UDP from the PBX's RTP ports to Bandwidth: the PBX itself sees no sign of it", "firewall",
         ),
         seen(
             "digits-lost", "Voice arrives and DTMF digits do not",
-            {f"{way}.heard": ("yes",), f"{way}.spoken": ("yes",), f"{way}.digits": ("no",)},
+            {f"{way}.heard": ("yes",), f"{way}.spoken": ("yes",), f"{way}.digits": ("no",), **on},
             "set DTMF to RFC 4733 (telephone-event) on phone, extension and trunk", "firewall",
         ),
         seen(
             "packets-lost", "Part of the audio is lost between Bandwidth and the PBX",
-            {f"{way}.heard": ("lossy",), f"{way}.spoken": ("yes", "lossy", "unknown")},
+            {f"{way}.heard": ("lossy",), f"{way}.spoken": ("yes", "lossy", "unknown"), **on},
             "look for packet loss on the line between PBX and Bandwidth (mtr, the router's queues)", "firewall",
         ),
     )

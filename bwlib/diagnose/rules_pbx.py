@@ -36,9 +36,10 @@ SET_UP = (
 TRUNK = (
     read(
         "pbx-unreachable",
-        "The PBX's manager interface (FreePBX: its pages) does not answer at the address in the site file",
+        "The PBX's manager interface (FreePBX: its pages) does not answer at its address",
         {"probe.pbx": ("unreachable", "no-answer")},
-        "start the PBX; check the address in the site file, and the firewall on the way to it",
+        "start the PBX (the sandbox's: bw-runbook sandbox down, then up); check the address in the site file, and the "
+        "firewall on the way to it",
         "firewall", {**OUT, **IN, "phone.register": ("silent",)},
     ),
     read(
@@ -72,7 +73,10 @@ TRUNK = (
     ),
     read(
         "wrong-proxy", "The trunk's outbound proxy is not the one that leads to the realm",
-        {"trunk.outbound_proxy": ("differs",), "trunk.needs_dns": ("no",)},
+        {
+            "trunk.outbound_proxy": ("differs",), "trunk.needs_dns": ("no",),
+            "outward.phone": ("not-answered", "unknown"),  # an answered call came by it to the application
+        },
         "correct the trunk's outbound proxy, or its port", "firewall", OUT_NOT_SENT, "trunk",
     ),
     read(
@@ -193,6 +197,11 @@ TRUNK = (
         "let the trunk's inbound context dial the extension", "no callbacks", IN, "trunk",
     ),
     read(
+        "inbound-lines", "The trunk's inbound dialplan is not as this runbook writes it: more may be reached there",
+        {"trunk.inbound_extension": ("unread",)},
+        "let the trunk's inbound context dial the extension, and nothing else", "no callbacks", {}, "trunk",
+    ),
+    read(
         "transfers-on", "The far end may transfer the trunk's calls to numbers of its choice (toll fraud)",
         {"trunk.transfers": ("differs",)}, "switch transfers off on the trunk", "caller id", {}, "trunk",
     ),
@@ -209,6 +218,11 @@ ROUTE = (
     read(
         "route-trunk", "The outbound route uses another trunk", {"route.trunk": ("differs",)},
         "let the route use the site's trunk", "no callbacks", OUT, "route",
+    ),
+    read(
+        "route-lines", "The outbound route's dialplan is not as this runbook writes it", {"route.lines": ("other",)},
+        "compare the lines in the evidence with those that Apply would write (bw-runbook sheet --pbx asterisk)",
+        "no callbacks", {}, "route",
     ),
     read(
         "route-caller-id", "The outbound route sets a caller id that is not the site's number",
@@ -279,20 +293,22 @@ ROUTE = (
     ),
 )
 
-# What Asterisk could not read is not there, and what is missing then needs no cause of its own.
-_OF_FILES = tuple(dict.fromkeys(rule.name for rule in (*TRUNK, *ROUTE)))
+# What Asterisk could not read is not there, and what is missing then needs no cause of its own. Below a line that is
+# none anything may be missing; of a section that is refused only that section.
+_BELOW_A_LINE = tuple(dict.fromkeys(rule.name for rule in (*TRUNK, *ROUTE)))
+_OF_A_SECTION = ("reload-pending", "no-trunk", "no-extension", "wrong-realm-host", "no-identify", "no-outbound-auth")
 
 CONFIG = (
     read(
         "config-unreadable", "The PBX cannot read its configuration: a line of it is none",
         {"pbx.config": ("unreadable",)},
         "correct that line (the log names file and number), reload, and look again: what stands below it was not read "
-        "either", "no callbacks", {**OUT, **PHONE, **IN}, covers=_OF_FILES,
+        "either", "no callbacks", {**OUT, **PHONE, **IN}, covers=_BELOW_A_LINE,
     ),
     read(
         "config-refused", "The PBX refuses a section of the site's: reloading it again does not help",
         {"pbx.config": ("refused",)},
         "correct what the log names (an option that this section has not, a value that it cannot have), reload, and "
-        "look again", "no callbacks", {**OUT, **PHONE, **IN}, covers=_OF_FILES,
+        "look again", "no callbacks", {**OUT, **PHONE, **IN}, covers=_OF_A_SECTION,
     ),
 )

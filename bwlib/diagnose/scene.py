@@ -16,10 +16,14 @@ from bwlib.models import Application, Extension, Finding, InboundSipUri, Outboun
 if TYPE_CHECKING:
     from bwlib.guide import Run
     from bwlib.models import SipEvent
+    from bwlib.pbx.state import Dialled
     from bwlib.phone import Phone
 
 
 NO_SECRET = SecretStr("")
+
+
+PROMPT = "prompt:"  # a reference that a person answers: nobody is asked in the middle of a look
 
 
 @dataclass
@@ -62,6 +66,8 @@ class Scene:
     on_pbx: Configured = field(default_factory=Configured)
     contact: str = ""  # of the extension: "none", "alive", "silent"
     trunk_ha1: SecretStr = NO_SECRET  # of a PBX that keeps it in the place of the trunk's password
+    dialled: Dialled | None = None  # what the PBX does with the dialled number in the extension's context
+    inbound: Dialled | None = None  # and with the extension's number in the trunk's, where that is not as written
     traps: list[Finding] = field(default_factory=list)
     sip_call_ids: set[str] = field(default_factory=set)
     our_calls: set[str] = field(default_factory=set)
@@ -77,18 +83,22 @@ class Scene:
             return self.account.sip_uri.host if self.account.sip_uri else ""
         return self.account.realm.fqdn if self.account.realm else ""
 
+    @property
+    def password_reference(self) -> str:
+        """Where the site file says that the trunk's password is: "file:..."."""
+        settings = self.run.settings
+        return settings.sip_credential.password if settings.road == "realm" else settings.sip_uri.password
+
     def password(self) -> SecretStr | None:
         """The trunk's password, as the site refers to it; None when the reference gives nothing now."""
-        settings = self.run.settings
-        road = settings.sip_credential if settings.road == "realm" else settings.sip_uri
-        return self._secret(road.password)
+        return self._secret(self.password_reference)
 
     def extension_secret(self) -> SecretStr | None:
         return self._secret(self.run.settings.pbx.extension_secret)
 
     def _secret(self, reference: str) -> SecretStr | None:
-        if reference.startswith("prompt:"):
-            return None  # nobody is asked in the middle of a look
+        if reference.startswith(PROMPT):
+            return None
         try:
             return self.run.secret(reference)
         except BwlibError:

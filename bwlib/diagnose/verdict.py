@@ -130,14 +130,15 @@ def _explains_any(rule: Rule, failures: Iterable[Fact], facts: Facts) -> bool:
 def _is_about(rule: Rule, failure: Fact) -> bool:
     """Whether a row of which only the effect is seen is about this failure: it names it among what must be seen.
 
-    A call that is heard badly also brings no digits: what is lost with the sound needs no cause of its own.
+    A call that is heard badly also brings no digits, and one that is cut short lacks the rest: what is lost with the
+    sound needs no cause of its own.
     """
     if failure.value in rule.when.get(failure.name, ()):
         return True
     if failure.name == "call.cause":  # the same call's messages, where they were seen, say more
         return any(name.startswith(("inward.", "outward.")) for name in rule.when)
     way, _, what = failure.name.partition(".")
-    spoils = {"spoken": ("digits",), "heard": ("digits",), "digits": ()}
+    spoils = {"spoken": ("digits",), "heard": ("digits",), "cut": ("heard", "spoken", "digits")}
     about = {name.partition(".")[2] for name in rule.when if name.startswith(f"{way}.")}
     if any(what in spoils.get(one, ()) for one in about):
         return True

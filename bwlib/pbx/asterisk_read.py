@@ -216,7 +216,7 @@ def steps_from_ami(events: Iterable[Mapping[str, str]]) -> list[Step]:
 
 
 def route_from(name: str, steps: Iterable[Step]) -> OutboundRoute | None:
-    """The route that a dialplan context is, None when nothing is dialled in it.
+    """The route that a dialplan context is, None when it has no Dial.
 
     The context holds the route's pattern and those that follow from it. When they do not follow from one (somebody
     changed the context) the shortest is given. A caller id that is missing or mixed is empty; a trunk is
@@ -235,7 +235,8 @@ def route_from(name: str, steps: Iterable[Step]) -> OutboundRoute | None:
             ways.add((trunk, uri, header))
             forwarding |= "i" not in options.partition(",")[2].partition(",")[2]
     if not dialled:
-        return None
+        others = [step.exten.removeprefix("_") for step in steps if step.application == "Dial"]
+        return OutboundRoute(name, min(others, key=len), "", NOT_AS_WRITTEN, "") if others else None
     from_one = [pair for pair in dialled.items() if dict(route_patterns(*pair)) == dialled]
     pattern, prepend = from_one[0] if from_one else min(dialled.items(), key=lambda pair: len(pair[0]))
     caller_id = caller_ids.pop() if len(caller_ids) == 1 else ""

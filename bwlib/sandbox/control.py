@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["ReadbackAddress", "Sandbox", "attach", "home", "start"]
 log = logging.getLogger(__name__)
 _REQUEST_TIMEOUT_S = 20.0
-_READBACK_PATIENCE_S = 15.0
+_READBACK_PATIENCE_S = 60.0
 # Plain http on loopback: loading the system's certificate authorities would only cost time.
 _NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _STARTED: list[subprocess.Popen[bytes]] = []  # kept, so that an ended supervisor is reaped and not warned about
@@ -121,7 +121,7 @@ class Sandbox:
         status: dict[str, Any] = self._json("GET", "/status")
         return status
 
-    def down(self, *, timeout_s: float = 20) -> None:
+    def down(self, *, timeout_s: float = 60) -> None:
         """End it and everything it started; returns when it is gone. Ending a gone one is no error."""
         with contextlib.suppress(httpx.HTTPError):
             self._send("POST", "/down")
@@ -285,7 +285,7 @@ def attach(home_dir: Path | None = None) -> Sandbox | None:
 def start(
     home_dir: Path | None = None,
     *,
-    timeout_s: float = 20,
+    timeout_s: float = 60,
     idle_minutes: float = 30,
     http_port: int = 0,
     edge_port: int = 0,

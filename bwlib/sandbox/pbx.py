@@ -110,7 +110,7 @@ def ports_of_last_time(note: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"sip_host": note["sip"][0], "sip_port": note["sip"][1], "ami_port": note["ami_port"]}
 
 
-def wait_until_ready(stage: PbxStage, timeout_s: float = 20, alive: Callable[[], bool] = lambda: True) -> None:
+def wait_until_ready(stage: PbxStage, timeout_s: float = 60, alive: Callable[[], bool] = lambda: True) -> None:
     """Return once Asterisk has fully booted. Raises PbxUnreachable with the end of its log when it has not by then."""
     deadline = time.monotonic() + timeout_s
     came_back = "nothing"
@@ -130,7 +130,7 @@ def wait_until_ready(stage: PbxStage, timeout_s: float = 20, alive: Callable[[],
     )
 
 
-def start(stage: PbxStage, timeout_s: float = 20) -> subprocess.Popen[bytes]:
+def start(stage: PbxStage, timeout_s: float = 60) -> subprocess.Popen[bytes]:
     """Start Asterisk as a child of this process and wait until it is ready; end it with `stop`."""
     with (stage.root / "log" / "console").open("wb") as console:
         process = subprocess.Popen(  # noqa: S603 - our own argv

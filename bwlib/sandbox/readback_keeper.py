@@ -18,7 +18,7 @@ from bwlib.sandbox.children import Child
 log = logging.getLogger(__name__)
 RESTARTS = 3  # within a minute: what dies more often will not get better by itself
 _MINUTE_S = 60.0
-_PATIENCE_S = 10.0
+_PATIENCE_S = 45.0  # one that is started again while it comes up never does, on a machine that is busy enough
 _LOOK_S = 0.1
 
 Answered = dict[str, Any]  # what readback writes about itself: url, token, ca_file, pid, ...

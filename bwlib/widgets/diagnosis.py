@@ -20,14 +20,15 @@ BULLETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *("account.", "phone.register", "outward.phone", "inward.phone", "inward.create", "call.cause"),
             *("outward.trunk", "outward.hangup", "outward.left", "outward.webhook", "inward.pbx", "log."),
             *("pbx.security", "credential", "realm", "trunk.contact", "trunk.registration", "trunk.outbound_auth"),
-            *("trunk.username", "trunk.password", "pbx.pending"),
+            *("trunk.username", "trunk.password", "pbx.pending", "trunk.inbound", "outward.cut", "outward.bye"),
+            *("inward.cut", "inward.bye", "route.lines"),
         ),
     ),
     "caller id": (
         "Caller id and formatting",
         (
             *("trunk.from_user", "trunk.from_domain", "trunk.send_pai", "route.caller_id", "outward.caller"),
-            *("inward.from", "route.matches", "route.dialplan"),
+            *("inward.from", "route.matches", "route.dialplan", "route.lines", "outward.number"),
         ),
     ),
     "urls": (

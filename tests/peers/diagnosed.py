@@ -85,20 +85,22 @@ def broken(name: str, seed: object = 7) -> Put:
     return put
 
 
-def edited(edit: Callable[[Trunk], Edit]) -> Put:
-    """The PBX's file of our sections as somebody edited it, given the trunk as it was; put back afterwards."""
+def edited(edit: Callable[[Trunk], Edit], file: str = OURS) -> Put:
+    """One of the PBX's files of ours as somebody edited it, given the trunk as it was; put back afterwards."""
 
     @contextmanager
     def put(site: Path) -> Iterator[dict[str, Any]]:
         stage = stage_of(site)
-        before, trunk = stage.read(OURS), stage.pbx.get_trunk(stage.settings.pbx.trunk)
+        before, trunk = stage.read(file), stage.pbx.get_trunk(stage.settings.pbx.trunk)
         assert trunk is not None
-        stage.write(OURS, edit(trunk)(before))
+        after = edit(trunk)(before)
+        assert after != before
+        stage.write(file, after)
         stage.reload()
         try:
             yield {}
         finally:
-            stage.write(OURS, before)
+            stage.write(file, before)
             stage.reload()
 
     return put

@@ -104,6 +104,7 @@ def now() -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.peer
+@pytest.mark.timeout(300)
 def test_the_dashboard_says_what_it_said_when_the_pictures_were_taken(now: dict[str, Any]) -> None:
     before = {name: {key: facts[key] for key in ("labels", "marks")} for name, facts in written().items()}
     assert set(now) == set(before), AGAIN
@@ -114,6 +115,7 @@ def test_the_dashboard_says_what_it_said_when_the_pictures_were_taken(now: dict[
 
 @pytest.mark.slow
 @pytest.mark.peer
+@pytest.mark.timeout(300)
 def test_no_picture_says_an_address_or_a_name_of_this_machine(now: dict[str, Any]) -> None:
     """What the pictures show is read out, so that what is read out here is what can be seen there."""
     for facts in now.values():

@@ -70,8 +70,11 @@ FAULTS: dict[str, tuple[Put, str]] = {
     "an ACL that keeps Bandwidth out": (trunk("deny", "0.0.0.0/0.0.0.0"), "acl-bandwidth"),
     "an ACL that keeps the phone out": (extension("deny", "0.0.0.0/0.0.0.0"), "acl-phone"),
     "encrypted media": (trunk("media_encryption", "sdes"), "media-encryption"),
+    "no codec at all": (
+        edited(lambda stage: replace_all(r"(?m)^allow = !all,ulaw,alaw$", "disallow = all")), "codec-mismatch",
+    ),
     "the extension's digits": (extension("dtmf_mode", "info"), "extension-dtmf"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import os
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from diagnosed import Looked, all_of, broken, edited, faulty, looked_at, stage_of, switched
+from diagnosed import Looked, Put, all_of, broken, edited, faulty, looked_at, stage_of, switched
 from training_site import walked_site
 
 from bwlib.bandwidth.wire import hash1
@@ -19,7 +19,8 @@ from bwlib.models import Trunk
 from bwlib.phone import Phone
 from bwlib.run import open_to_look
 from bwlib.sandbox.switches import BY_NAME as SWITCHES
-from bwlib.training.config_edits import Edit, add_section, both, set_option
+from bwlib.training.config_edits import Edit, add_section, both, replace_all, set_option
+from bwlib.training.pbx_breaks import OUR_DIALPLAN
 
 pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(300)]
 
@@ -145,21 +146,39 @@ def asks_bandwidth(trunk: Trunk) -> Edit:
     )
 
 
+# What stands in pjsip.conf, and what in extensions.conf.
+HASHED_AND_ASKING = edited(lambda trunk: both(hashed(trunk, trunk.username, "asterisk"), asks_bandwidth(trunk)))
+SPELT_OTHERWISE = edited(spelt_otherwise)
+
+
+def dialled(old: str, new: str) -> Put:
+    """The dialplan with other lines than this program's. {trunk}: its name."""
+    return edited(lambda trunk: replace_all(*(text.format(trunk=trunk.name) for text in (old, new))), OUR_DIALPLAN)
+
+
+CUT_AFTER_2_S = dialled("@{trunk},60,i", "@{trunk},60,iL(2000)")
+WITHOUT_PLUS = dialled(r"Dial\(PJSIP/\+?1?\$.FILTER\(0-9\+", "Dial(PJSIP/${{FILTER(0-9")
+BEHIND_A_NINE = dialled(r"exten => _(\+?1?NXX)", r"exten => _9\1")
+A_SECOND_PHONE = dialled(r"Dial\((PJSIP/\d+),60,i\)", r"Dial(\1&PJSIP/800,60,i)")
+
+
 @pytest.mark.parametrize(
-    ("edit", "causes"),
+    ("put", "causes"),
     [
-        (lambda trunk: hashed(trunk, trunk.username, "asterisk"), ["wrong-realm-in-hash"]),
-        (asks_bandwidth, ["inbound-auth"]),
-        (spelt_otherwise, []),
+        (HASHED_AND_ASKING, ["wrong-realm-in-hash (proven)", "inbound-auth (proven)"]),
+        (
+            all_of(CUT_AFTER_2_S, A_SECOND_PHONE),
+            ["cut-by-pbx (likely)", "inbound-lines (found)", "route-lines (found)"],
+        ),
+        (all_of(WITHOUT_PLUS, SPELT_OTHERWISE), ["route-number (likely)", "route-lines (found)"]),
+        (BEHIND_A_NINE, ["no-route (proven)", "route-lines (found)"]),
     ],
-    ids=["a hash over another realm", "a trunk that asks Bandwidth for a password", "only spelt otherwise"],
+    ids=["a hash over another realm, a trunk that asks", "calls are cut", "the number is changed", "other patterns"],
 )
-def test_what_stands_otherwise_is_named_where_a_call_fails_by_it_alone(
-    site: Path, edit: Callable[[Trunk], Edit], causes: list[str]
+def test_lines_of_somebody_elses_are_named_for_what_they_do_and_for_nothing_else(
+    site: Path, put: Put, causes: list[str]
 ) -> None:
-    with edited(edit)(site):
+    with put(site):
         looked = looked_at(site)
-    print(looked.told)
-    assert looked.names == causes, looked.told
-    assert {cause.confidence for cause in looked.verdict.causes} <= {"proven"}, looked.told
-    assert looked.verdict.healthy == (not causes), looked.told
+    assert [f"{cause.name} ({cause.confidence})" for cause in looked.verdict.causes] == causes, looked.told
+    assert not looked.verdict.unexplained, looked.told

@@ -8,6 +8,7 @@ import os
 import struct
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -139,8 +140,9 @@ def test_the_dashboards_password_is_nowhere_but_in_its_form(walked: Run, home: P
         pages = sandbox_pages(sandbox, "")
         assert pages.sign_in is not None
         pages.sign_in(page)
-        mine = psutil.Process().children(recursive=True)
-        arguments.extend(" ".join(one.cmdline()) for one in mine)
+        for one in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):  # ended meanwhile
+                arguments.append(" ".join(one.cmdline()))
 
     record = start_run(home / "runs" / "mine", redactor_for([("dashboard password", password)]))
     shot = Shot("x", "x.png", "x", ("Applications",), url=f"{sandbox.dashboard_url}/applications")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 
@@ -13,6 +15,7 @@ from bwlib.pbx.asterisk_state import (
     contacts_from,
     dialled_from,
     media_from,
+    read_media,
     rtp_ports_from,
     table_from,
     transport_from,
@@ -103,6 +106,30 @@ def test_packets_are_counted_per_channel_thousands_too() -> None:
 def test_a_channel_that_is_in_no_bridge_yet_is_counted_too(before: str) -> None:
     line = f"{before}bandwidth-00000001 00:00:00 ulaw        7       0    0   0.000      9       0    0   0.000   0.000"
     assert media_from([line]) == (MediaCount("bandwidth-00000001", "ulaw", 7, 0, 9, 0),)
+
+
+class TwoLegs:
+    """A manager interface while two calls are up on a trunk whose name the table cuts."""
+
+    packets: ClassVar = {"PJSIP/signatures-00000001": ("7", "8"), "PJSIP/signatures-00000002": ("0", "9")}
+
+    def command(self, line: str) -> list[str]:
+        row = "signatures-0000000 00:00:01 ulaw  {}       0    0   0.000      5       0    0   0.000   0.000"
+        return [row.format(5), row.format(6)]
+
+    def action(self, name: str, **fields: str) -> SimpleNamespace:
+        if name == "CoreShowChannels":
+            return SimpleNamespace(events=[{"Channel": channel, "Linkedid": channel[-1]} for channel in self.packets])
+        received, sent = self.packets[fields["Channel"]]
+        told = {"CHANNEL(rtcp,rxcount)": received, "CHANNEL(rtcp,txcount)": sent}
+        return SimpleNamespace(fields={"Value": told.get(fields["Variable"], "")})
+
+
+def test_channels_whose_names_are_cut_alike_are_each_counted_as_what_they_are() -> None:
+    ami: Any = TwoLegs()
+    assert [(one.channel, one.received, one.sent, one.linked) for one in read_media(ami)] == [
+        ("signatures-00000001", 7, 8, "1"), ("signatures-00000002", 0, 9, "2"),
+    ]  # fmt: skip
 
 
 def test_the_ports_of_rtp_are_read() -> None:

@@ -190,6 +190,14 @@ def test_what_a_call_that_was_cut_short_lacks_is_not_lost() -> None:
     assert (names(verdict), verdict.unexplained) == ([("cut-short", "possible")], ())
 
 
+def test_audio_that_the_pbx_wants_elsewhere_is_no_reason_for_loss_nor_where_it_comes_in() -> None:
+    elsewhere = {"outward.sdp": "elsewhere"}
+    assert names(verdict_on(HEALTHY, elsewhere)) == []  # another machine takes its audio, and it is heard
+    assert names(verdict_on(HEALTHY, elsewhere, {"outward.heard": "lossy"})) == [("packets-lost", "likely")]
+    deaf = {"outward.heard": "no", "outward.rtp": "none-in"}
+    assert names(verdict_on(HEALTHY, elsewhere, deaf)) == [("nat-address", "proven")]
+
+
 def test_a_number_that_was_changed_is_no_lost_webhook() -> None:
     changed = {"outward.number": "differs", "outward.webhook": "arrived"}
     assert names(verdict_on(HEALTHY, changed)) == [("route-number", "likely")]

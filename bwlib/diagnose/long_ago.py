@@ -12,7 +12,7 @@ from bwlib.record.run_record import run_folders
 
 OLD_S = 300  # in less time nobody mends much, and what is done here is seen
 _CHANGES = ("created", "updated", "removed")
-_RELOAD_S = 2  # Asterisk tells whole seconds
+_RELOAD_S = 1  # Asterisk tells whole seconds
 
 
 def doubt(scene: Scene, at: float) -> str:

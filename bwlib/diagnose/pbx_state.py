@@ -9,11 +9,14 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
+from bwlib.calling import registrar
 from bwlib.diagnose import by_log
 from bwlib.diagnose.at_pbx import G711
 from bwlib.diagnose.at_realm import USER
-from bwlib.diagnose.facts import Fact
+from bwlib.diagnose.facts import UNKNOWN, Fact
 from bwlib.diagnose.scene import Scene
+from bwlib.errors import BwlibError
+from bwlib.own_pbx import is_loopback
 from bwlib.pbx.asterisk_checks import audio_addresses, audio_elsewhere
 from bwlib.pbx.asterisk_read import ANY_REALM, trunk_auth_of
 from bwlib.phone import host_towards
@@ -72,16 +75,30 @@ def _contacts(scene: Scene, state: PbxState) -> list[Fact]:
 
 
 def _phone(scene: Scene, contacts: list[Contact]) -> Fact:
-    """Whether somebody answers where the extension is registered: asked from here, which changes nothing there."""
+    """Whether somebody answers where the extension is registered: asked from here, which changes nothing there.
+
+    Silence counts where the PBX has heard none either, or is on this machine: a phone may answer its PBX alone, or be
+    in a net that only the PBX is in.
+    """
     name = "extension.contact"
     if not contacts:
         scene.contact = "none"
         return Fact(name, "none", "no phone is registered at the extension now", SOURCE)
     alive = any(contact.status == "Avail" or _answers(contact.uri) for contact in contacts)
-    scene.contact = "alive" if alive else "silent"
+    heard = alive or all(contact.status == "Unavail" for contact in contacts) or _is_here(scene)
+    scene.contact = "alive" if alive else "silent" if heard else UNKNOWN
     where = ", ".join(contact.uri for contact in contacts)
     says = f"the extension is registered at {where}, which {'answers' if alive else 'does not answer'} OPTIONS"
-    return Fact(name, scene.contact, says, SOURCE)
+    return Fact(name, scene.contact, says if heard else f"{says} from here: the PBX may reach it all the same", SOURCE)
+
+
+def _is_here(scene: Scene) -> bool:
+    """Whether the PBX is on this machine: then it reaches whom we reach."""
+    try:
+        address = registrar(scene.run)
+        return is_loopback(address[0]) or host_towards(address) == address[0]
+    except (BwlibError, OSError):
+        return False
 
 
 def _answers(uri: str) -> bool:
@@ -130,7 +147,8 @@ def _trunk(state: PbxState) -> list[Fact]:
 def _extension(state: PbxState) -> list[Fact]:
     endpoint, aor = state.extension.get("endpoint", {}), state.extension.get("aor", {})
     facts = []
-    if aor.get("max_contacts") == "0":
+    fixed = aor.get("contacts") or aor.get("contact")  # a phone that does not register, and is reached all the same
+    if aor.get("max_contacts") == "0" and not fixed:
         facts.append(Fact("extension.registrable", "no", "the extension's aor says max_contacts=0", SOURCE))
     allow = endpoint.get("allow", "")
     if allow and not any(codec in allow for codec in G711):

@@ -9,7 +9,6 @@ from bwlib.diagnose.row import (
     IN_TURNED_AWAY,
     NB10,
     NB30,
-    NOT_HEARD,
     OUT,
     OUT_NOT_SENT,
     OUT_REFUSED,
@@ -159,7 +158,7 @@ TRUNK = (
     ),
     read(
         "nat-address", "The PBX names an address for its audio that is not its own",
-        {"outward.sdp": ("elsewhere",), "outward.heard": NOT_HEARD},
+        {"outward.sdp": ("elsewhere",), "outward.heard": ("no",), "outward.rtp": ("none-in", "unknown")},
         "correct the media address (media_address on the trunk, external_media_address on the transport; FreePBX: "
         "Asterisk SIP Settings, External Address)", "firewall", TALK, "trunk",
     ),

@@ -66,7 +66,7 @@ def read_state(
         rtp_ports=ask("rtp_ports", lambda: rtp_ports_from(ami.command("rtp show settings")), None),
         not_in_force=ask("not_in_force", lambda: _not_in_force(ami, endpoints, transports, context), ()),
         changed_since_reload=ask("changed_since_reload", lambda: _changed(ami, folder), ()),
-        reloaded_at=ask("reloaded_at", lambda: last_reload(ami), None),
+        reloaded_at=_reloaded_at(ami),
         unknown=unknown,
         trunk_ha1=ha1_of(trunk_auth_of(of_trunk)),
     )
@@ -188,6 +188,14 @@ def last_reload(ami: Ami) -> float | None:
     return time.time() - int(said[1]) if said else None
 
 
+def _reloaded_at(ami: Ami) -> float | None:
+    """None also where it may not be asked: what follows from it is a doubt, and its want is none."""
+    try:
+        return last_reload(ami)
+    except PbxRefused:
+        return None
+
+
 def _changed(ami: Ami, folder: Path | None) -> tuple[str, ...]:
     """Files of pjsip that were written after the last reload. The second that cannot be told does not count."""
     reloaded = last_reload(ami)
@@ -209,20 +217,26 @@ def _changed_at(path: Path) -> float:
 
 def read_media(ami: Ami) -> tuple[MediaCount, ...]:
     """RTP of each channel. Raises PbxRefused, PbxUnreachable."""
-    events = ami.action("CoreShowChannels").events
-    channels = {event.get("Channel", ""): event for event in events}
-    counts = []
+    channels = {event.get("Channel", ""): event for event in ami.action("CoreShowChannels").events}
+    counts: list[MediaCount] = []
     for count in media_from(ami.command("pjsip show channelstats")):
-        # the table cuts long names
-        full = next((name for name in channels if name.removeprefix("PJSIP/").startswith(count.channel)), "")
-        asked = ("rtp,src", "rtp,dest", "pjsip,call-id")
-        local, remote, call_id = (_getvar(ami, full, f"CHANNEL({each})") if full else "" for each in asked)
-        name, event = full.removeprefix("PJSIP/") or count.channel, channels.get(full, {})
-        number, linked = event.get("CallerIDNum", ""), event.get("Linkedid", "")
-        counts.append(
-            replace(count, channel=name, local=local, remote=remote, number=number, call_id=call_id, linked=linked)
-        )
+        # The table cuts long names: of several that begin alike each is taken once, with its own numbers asked for.
+        alike = [name for name in channels if name.removeprefix("PJSIP/").startswith(count.channel)]
+        full = next((name for name in alike if name not in {f"PJSIP/{one.channel}" for one in counts}), "")
+        counts.append(_of_channel(ami, full, channels[full], count, cut=len(alike) > 1) if full else count)
     return tuple(counts)
+
+
+def _of_channel(ami: Ami, channel: str, event: Event, count: MediaCount, *, cut: bool) -> MediaCount:
+    """The row of the table with what else is known of its channel. cut: the row may be another's of the same kind."""
+    asked = ("rtp,src", "rtp,dest", "pjsip,call-id", *(("rtcp,rxcount", "rtcp,txcount") if cut else ()))
+    local, remote, call_id, *packets = (_getvar(ami, channel, f"CHANNEL({each})") for each in asked)
+    if cut and all(number.isdigit() for number in packets):
+        count = replace(count, received=int(packets[0]), sent=int(packets[1]))
+    return replace(
+        count, channel=channel.removeprefix("PJSIP/"), local=local, remote=remote, call_id=call_id,
+        number=event.get("CallerIDNum", ""), linked=event.get("Linkedid", ""),
+    )  # fmt: skip
 
 
 def _getvar(ami: Ami, channel: str, variable: str) -> str:

@@ -6,6 +6,7 @@ import functools
 import os
 import random
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,6 +105,11 @@ def test_without_calls_a_refusal_of_before_is_not_explained(site: Path, code: st
     call_id = call_id.partition("Call-ID: ")[2].partition("\r\n")[0]
     looked = looked_at(site, calls=False, after_call=call_id)
     print(f"sip-reject {code}, afterwards: {looked.told}")
+    assert names_nothing_wrong(looked), looked.told
+    time.sleep(2)  # Asterisk tells the second of its last reload
+    with broken("foreign-caller-id")(site):  # it was right when that call failed
+        looked = looked_at(site, calls=False, after_call=call_id)
+    assert "foreign-caller-id" in looked.names, looked.told
     assert names_nothing_wrong(looked), looked.told
 
 

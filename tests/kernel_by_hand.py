@@ -16,7 +16,7 @@ from typing import Any
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
-LIMIT_S = 30.0
+LIMIT_S = 50.0
 
 
 @dataclass

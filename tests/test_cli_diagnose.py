@@ -274,15 +274,24 @@ def test_its_record_is_sealed_and_cites_the_one_before(site: Site, diagnose: Dia
     assert (step["step"], step["status"], step["causes"]) == ("diagnose", "passed", [])
 
 
-def test_its_record_verifies(
-    site: Site, diagnose: Diagnose, past_call: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize(
+    ("username", "code", "came_to"),
+    [("", 0, "the run: passed"), ("somebody", 9, "the run: failed, what failed is named")],
+    ids=["nothing wrong", "a cause"],
+)
+def test_its_record_verifies_and_what_it_found_is_no_lack_of_it(
+    site: Site, diagnose: Diagnose, past_call: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+    username: str, code: int, came_to: str,
+) -> None:  # fmt: skip
+    if username:
+        site.on_pbx("trunk", username=username)
     _, out, _ = diagnose("--after-call", past_call)
     record = out.splitlines()[-1]
     monkeypatch.setattr("sys.argv", ["bw-runbook", "verify", record, "--trust-on-first-use"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    assert ended.value.code == 0, capfd.readouterr()
+    said = capfd.readouterr().out
+    assert (ended.value.code, said.splitlines()[0].partition("since; ")[2]) == (code, came_to), said
 
 
 def test_a_diagnosis_that_finds_a_cause_is_written_down_as_failed_with_what_to_do(

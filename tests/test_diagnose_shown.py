@@ -147,6 +147,16 @@ def test_a_bullet_says_how_it_stands(shown: list[dict[str, str]], facts: Facts, 
             assert fact.says in bundle["text/plain"]
 
 
+@pytest.mark.parametrize("bullet", ["caller id", "urls", "firewall"])
+def test_of_a_site_that_was_never_set_up_no_bullet_is_called_right(
+    shown: list[dict[str, str]], bullet: str
+) -> None:
+    absent = dict.fromkeys(("trunk", "route", "extension", "application", "realm"), "absent")
+    found(facts_of(**absent, route__dialplan="matches", callback="alive", dns="found")).show(bullet)
+    assert "not looked at" in shown[-1]["text/plain"]
+    assert "nothing wrong" not in shown[-1]["text/plain"]
+
+
 @pytest.mark.parametrize("name", list(SYMPTOMS))
 def test_whatever_fails_stands_under_a_bullet_and_none_of_them_calls_it_right(
     shown: list[dict[str, str]], name: str

@@ -92,8 +92,17 @@ def missing_in(names: Iterable[str], lines: Sequence[Line]) -> list[str]:
 
 def _is_small(lines: Sequence[Line]) -> bool:
     """A look (drift, diagnose) and a lab's certificate are not meant to hold what the record of a run holds."""
-    first = lines[0] if lines else {}
-    return first.get("command") in ("drift", "diagnose") or "lab" in first
+    return _is_look(lines) or bool(lines and "lab" in lines[0])
+
+
+def _is_look(lines: Sequence[Line]) -> bool:
+    return bool(lines) and lines[0].get("command") in ("drift", "diagnose")
+
+
+def looked_to_its_end(lines: Sequence[Line]) -> bool:
+    """Whether this is a look (drift, diagnose) that nothing broke off: one that finds a fault has failed, and ended."""
+    steps = [line for line in lines if line.get("kind") == "step"]
+    return _is_look(lines) and bool(steps) and steps[-1].get("status") != "running" and "error" not in steps[-1]
 
 
 def last_event(lines: Sequence[Line]) -> str:

@@ -35,7 +35,8 @@ class Signer:
 @dataclass(frozen=True)
 class Verdict:
     """One record. faults: what is wrong with it. unfinished, failed: what the run did not come to. missing: what it
-    does not hold, with the reason where one is written down. secrets: files that hold what looks like one."""
+    does not hold, with the reason where one is written down. secrets: files that hold what looks like one.
+    is_whole_look: a look (drift, diagnose) that came to its end, whatever it found."""
 
     path: str
     run: str = ""
@@ -58,6 +59,7 @@ class Verdict:
     failed: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    is_whole_look: bool = False
 
     @property
     def is_trusted(self) -> bool:
@@ -90,9 +92,10 @@ class Verdict:
             return "INTACT, BUT IT HOLDS A SECRET"
         if not self.is_trusted:
             return "INTACT, BUT NOT SIGNED BY ANYBODY YOU TRUST"
-        if not self.is_complete:
+        if not self.is_complete and not self.is_whole_look:
             return f"INTACT, INCOMPLETE: signed by a trusted signer; the run did not come to its end ({self.status})"
-        return f"INTACT: signed by a trusted signer, nothing changed since; the run: {self.status}"
+        more = "" if self.is_complete else ", what failed is named"
+        return f"INTACT: signed by a trusted signer, nothing changed since; the run: {self.status}{more}"
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:

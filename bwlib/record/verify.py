@@ -21,7 +21,7 @@ from bwlib.record.files import Contents, contents, read_limited
 from bwlib.record.journal import MANIFEST, chain_faults
 from bwlib.record.manifest import JOURNAL, SIGNATURE, file_faults, parse_manifest, status_of
 from bwlib.record.redact import Redactor
-from bwlib.record.run_account import failed_in, last_event, missing_in, unfinished_in
+from bwlib.record.run_account import failed_in, last_event, looked_to_its_end, missing_in, unfinished_in
 from bwlib.record.signature import NAMESPACE, PublicKey, check, parse_public_key
 from bwlib.record.signers import add_signer, allowed_signers, is_named
 from bwlib.record.strict_json import read_json
@@ -240,6 +240,7 @@ def _verdict(findings: _Findings, path: Path, name: str) -> Verdict:
         failed=all_plain(failed_in(findings.lines)),
         missing=all_plain(missing_in(names, findings.lines)),
         warnings=all_plain(findings.warnings),
+        is_whole_look=looked_to_its_end(findings.lines),
     )
 
 

@@ -116,6 +116,8 @@ def _state(told: Sequence[Fact], verdict: Verdict, bullet: str) -> tuple[str, st
     here = [cause for cause in verdict.causes if cause.bullet == bullet]
     if here:
         return "failed", "cause found", "; ".join(f"{cause.cause} ({cause.confidence})" for cause in here)
+    if any(cause.name == "nothing-set-up" for cause in verdict.causes):
+        return "skipped", "not looked at", "nothing of this site is set up yet"
     failing = [fact.says for fact in told if fact.value in SYMPTOMS.get(fact.name, ())]
     elsewhere = [cause.cause for cause in verdict.causes if any(says in cause.because for says in failing)]
     if elsewhere:

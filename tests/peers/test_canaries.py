@@ -189,7 +189,7 @@ def unattended(stage: Stage, *notebooks: str, layer: bool) -> Batch:
             env=stage.environment(layer=layer),
             stdout=stream,
             stderr=subprocess.STDOUT,
-            timeout=300,
+            timeout=600,
             check=False,
         )
     record = stage.records()[-1]
@@ -329,7 +329,7 @@ def by_hand(stage: Stage, *, layer: bool) -> Walk:
         refused = _save_with_an_unreadable_secret(stage, api, body)
     environment = stage.environment(layer=layer)
     sealed = [sys.executable, "-m", "bwlib.cli", "seal", str(stage.site_file)]
-    done = subprocess.run(sealed, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(sealed, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     seen = "\n".join(one.everything() for one in ran[1:])
     return Walk(Path(done.stdout.strip()), stage.site / "notebooks" / name, seen, lines, refused)

@@ -23,7 +23,7 @@ from bwlib.record.journal import read_lines
 from bwlib.record.manifest import manifest_faults
 from bwlib.sandbox import control
 
-pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(700)]
 
 OTHER_URL = "https://elsewhere.example.com/initiate"
 OTHER_PASSWORD = "not-the-password-at-all"
@@ -68,7 +68,7 @@ class Stage:
             env={**os.environ, "BW_RUNBOOK_HOME": str(self.home)},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )
 

@@ -32,7 +32,7 @@ from bwlib.record.run_record import run_folders
 from bwlib.sandbox import control
 from bwlib.sandbox import pbx as stage_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(600)]
 
 MADE = ("application", "realm", "sip_credential", "trunk", "route", "extension")
 

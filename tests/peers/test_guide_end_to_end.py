@@ -19,7 +19,7 @@ from bwlib.record.journal import chain_faults, read_lines
 from bwlib.record.manifest import manifest_faults
 from bwlib.sandbox import control
 
-pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(700)]
 
 STEPS = (
     "rights", "application", "callback", "realm", "sip_credential", "trunk", "route", "extension", "no_registration",
@@ -50,7 +50,7 @@ def bw_runbook(home: Path, *arguments: str) -> Walk:
         env={**os.environ, "BW_RUNBOOK_HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     return Walk(done.stdout, done.stderr, done.returncode)

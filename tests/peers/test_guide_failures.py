@@ -22,7 +22,7 @@ from bwlib.models import Application
 from bwlib.record.journal import read_lines
 from bwlib.sandbox import control
 
-pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(600)]
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
@@ -166,7 +166,7 @@ def bw_runbook(home: Path, *arguments: str, **env: str) -> subprocess.CompletedP
         env={**os.environ, "BW_RUNBOOK_HOME": str(home), **env},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=500,
         check=False,
     )
 
@@ -279,7 +279,7 @@ def test_each_notebook_alone_does_its_work_or_names_the_one_to_run_first(name: s
         [sys.executable, "-m", "papermill", str(NOTEBOOKS / f"{name}.ipynb"), str(tmp_path / "out.ipynb"),
          "-p", "site_file", str(path)],
         env={**os.environ, "BW_RUNBOOK_HOME": str(home)},
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
     try:
         if name in ("10_application", "90_undo"):

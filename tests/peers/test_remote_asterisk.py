@@ -21,7 +21,7 @@ from bwlib.pbx.asterisk_text import Block
 from bwlib.record.journal import read_lines
 from bwlib.sandbox import control
 
-pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(600)]
 
 MADE = ("application", "realm", "sip_credential", "trunk", "route", "extension")
 CANARY = "a line of the person's own, 7c1f0b"

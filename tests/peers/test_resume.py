@@ -82,7 +82,7 @@ class Site:
             env={**os.environ, "BW_RUNBOOK_HOME": str(self.home), **killed},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )
 

@@ -18,7 +18,7 @@ from peers import asterisk
 from bwlib.record.journal import read_lines
 from bwlib.sandbox import control
 
-pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(1200)]
 
 NAME = "demo-sip-uri"
 MADE = ("application", "inbound_sip_uri", "trunk", "route", "extension")
@@ -48,7 +48,7 @@ def bw_runbook(home: Path, *arguments: str) -> Walk:
         env={**os.environ, "BW_RUNBOOK_HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     return Walk(done.stdout, done.stderr, done.returncode)

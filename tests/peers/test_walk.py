@@ -17,7 +17,7 @@ from bwlib.record.manifest import run_status
 from bwlib.record.run_record import run_folders
 from bwlib.settings import load_settings
 
-pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(900)]
 
 STEPS = {
     "10_application": ("application",),

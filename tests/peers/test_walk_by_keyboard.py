@@ -13,7 +13,7 @@ from keyboard_person import PANEL, KeyboardPerson
 from lab_person import NOTEBOOK, browser_page, lab
 from test_walk import STEPS, Walked, bind, press, start
 
-pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(900)]
 
 EVERY_CARD = "every_card"
 SOURCE = """import sys

@@ -57,7 +57,7 @@ def bw_runbook(*arguments: str) -> Walk:
     looking.start()
     try:
         argv = [sys.executable, "-m", "bwlib.cli", *arguments]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=200, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=500, check=False)
     finally:
         watch.over.set()
         looking.join()

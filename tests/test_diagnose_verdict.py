@@ -198,6 +198,12 @@ def test_audio_that_the_pbx_wants_elsewhere_is_no_reason_for_loss_nor_where_it_c
     assert names(verdict_on(HEALTHY, elsewhere, deaf)) == [("nat-address", "proven")]
 
 
+def test_a_callback_by_get_is_no_proof_of_a_refusal() -> None:
+    verdict = verdict_on(HEALTHY, REFUSED, {"application.call_initiated_method": "differs"})
+    assert ("callback-get", "found") in names(verdict)
+    assert ("policy-refused", "possible") in names(verdict)
+
+
 def test_options_of_somebody_elses_are_looked_at_only_where_a_call_fails_and_nothing_else_explains_it() -> None:
     others = {"pbx.options": "others"}
     assert verdict_on(HEALTHY, others).healthy

@@ -98,7 +98,7 @@ APPLICATION = (
         "callback-get", "Bandwidth sends the call initiated callback by GET, not POST",
         {"application.call_initiated_method": ("differs",)},
         "set the method to POST on the application's page", "no callbacks",
-        {"outward.trunk": (ladder.REFUSED_AFTER,), "outward.webhook": ("none",)}, "application",
+        {"outward.webhook": ("none",)}, "application",  # an application that takes GET too is none the worse for it
     ),
     read(
         "callback-get", "Bandwidth sends the call status callback by GET, not POST",

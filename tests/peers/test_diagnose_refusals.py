@@ -174,15 +174,16 @@ A_SECOND_PHONE = dialled(r"Dial\((PJSIP/\d+),60,i\)", r"Dial(\1&PJSIP/800,60,i)"
 
 @contextmanager
 def busy(site: Path) -> Iterator[dict[str, Any]]:
-    """Others' calls go out on the trunk all the time, and the realm answers them."""
-    stage, over = stage_of(site), threading.Event()
-    trunk = stage.settings.pbx.trunk
+    """Another call, to another number, goes out on the trunk again and again, and the realm answers it."""
+    over = threading.Event()
+    with open_to_look(site) as run:
+        address, extension = registrar(run), run.settings.pbx.extension
+        secret = run.secret(run.settings.pbx.extension_secret)
 
     def call() -> None:
-        while not over.wait(0.5):
-            with stage.ami() as ami:
-                channel = f"PJSIP/+13035550177@{trunk}"
-                ami.action("Originate", Channel=channel, Application="Wait", Data="2", Async="true")
+        with Phone(address, extension, secret) as phone:
+            while not over.wait(0.5):
+                phone.dial("93035550177", timeout_s=5).hang_up()
 
     calling = threading.Thread(target=call)
     calling.start()
@@ -191,8 +192,6 @@ def busy(site: Path) -> Iterator[dict[str, Any]]:
     finally:
         over.set()
         calling.join()
-        with stage.ami() as ami:
-            ami.action("Hangup", Channel=f"/^PJSIP\\/{trunk}-.*/")
 
 
 @pytest.mark.parametrize(
@@ -219,3 +218,5 @@ def test_lines_of_somebody_elses_are_named_for_what_they_do_and_for_nothing_else
         looked = looked_at(site)
     assert [f"{cause.name} ({cause.confidence})" for cause in looked.verdict.causes] == causes, looked.told
     assert not looked.verdict.unexplained, looked.told
+    others = any("3035550177@" in event.text for event in stage_of(site).sandbox.sip_events())
+    assert others == ("no-route (proven)" in causes)

@@ -11,6 +11,7 @@ from bwlib.diagnose import by_log, ladder
 from bwlib.diagnose.facts import Fact, Facts
 from bwlib.diagnose.scene import Scene
 from bwlib.diagnose.verdict import judge
+from bwlib.pbx.state import Dialled
 
 NUMBER = "+19195550100"
 HEAD = "[2026-11-27 13:09:38.673] NOTICE[9156][C-00000003] res_pjsip/pjsip_distributor.c: "
@@ -57,6 +58,13 @@ def test_time_thread_and_source_file_are_not_quoted() -> None:
 
 def test_a_call_that_another_endpoint_took_is_told() -> None:
     assert "log.other-endpoint" in names(TAKEN.format(endpoint="aaa", number="101"))
+
+
+def test_one_that_looked_in_our_own_context_is_no_other_trunks_fault() -> None:
+    line, shared = HEAD + TAKEN.format(endpoint="aaa", number="101"), scene()
+    for context, told in (("x", False), ("y", True)):
+        shared.inbound = Dialled("101", context)
+        assert ("log.other-endpoint" in [fact.name for fact in by_log.of_call(shared, [line])]) is told
 
 
 @pytest.mark.parametrize(("endpoint", "number"), [("demo", "101"), ("aaa", "999")])

@@ -30,7 +30,9 @@ DECIDING = {
     "no-audio": "for lack of audio RTP activity",
     "registration": "stopping outbound registration",
 }
-_TAKEN = re.compile(r"(\S+): Call \(\S+\) to extension '([^']*)' rejected because extension not found in context")
+_TAKEN = re.compile(
+    r"(\S+): Call \(\S+\) to extension '([^']*)' rejected because extension not found in context '([^']*)'"
+)
 _KEPT_OUT = re.compile(r"Request '(\w+)' from '<sip:([^@>]*)@[^']*' failed for .*Not match Endpoint ACL")
 _OF_SECTION = re.compile(r"(?:suitable for category|of type '\w+' with id) '([^']+)'")
 _UNREADABLE = "parse error"
@@ -44,9 +46,11 @@ def of_call(scene: Scene, lines: Sequence[str]) -> list[Fact]:
         if (found := [line for line in lines if words in line])
     ]
     table, number = scene.run.settings.pbx, scene.run.on.number
+    # Trunks that share the inbound context may take each other's calls: then what is wrong is in that context.
+    own_context = scene.inbound.context if scene.inbound else ""
     for line in lines:
         taken, kept_out = _TAKEN.search(line), _KEPT_OUT.search(line)
-        if taken and taken[1] != table.trunk and taken[2] == table.extension:
+        if taken and taken[1] != table.trunk and taken[2] == table.extension and taken[3] != own_context:
             facts.append(Fact("log.other-endpoint", "said", _quoted(line), SOURCE))
         if kept_out and kept_out.groups() == ("INVITE", number):
             facts.append(Fact("log.acl-bandwidth", "said", _quoted(line), SOURCE))

@@ -70,6 +70,7 @@ def running_lab(
     argv = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={site_folder}", f"--LabApp.default_url={start}"]
     argv += [f"--ServerApp.ip={HOST}", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     argv += [f"--FileContentsManager.pre_save_hook={PRE_SAVE_HOOK}"]  # here, where no other configuration wins over it
+    argv += [f"--LabApp.workspaces_dir={state / 'workspaces'}"]  # or the tabs of another site would come back here
     argv += [f"--ServerApp.open_browser={browser}"] + (["--allow-root"] if os.geteuid() == 0 else [])
     log_file = state / "jupyterlab.log"
     with open(os.open(log_file, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as log:

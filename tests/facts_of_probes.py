@@ -35,6 +35,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "_there: what": ("trunk", "route", "extension"),
     "rows: f'{what}.{name}'": (*_TRUNK_FIELDS, *_ROUTE_FIELDS),
     "_bye: f'{way}.bye'": tuple(f"{way}.bye" for way in WAYS),
+    "_ended: f'{way}.bye'": tuple(f"{way}.bye" for way in WAYS),
+    "_ended: f'{way}.hangup'": tuple(f"{way}.hangup" for way in WAYS),
     "_cut: f'{way}.cut'": tuple(f"{way}.cut" for way in WAYS),
     "traps: f'trap.{index}'": ("trap.0",),
     "_arrived: f'{talk.way}.webhook'": tuple(f"{way}.webhook" for way in WAYS),

@@ -225,13 +225,14 @@ def inward(script: str, call_id: str = "in") -> list[SipEvent]:
 
 def test_the_newest_call_of_each_way_is_told_with_its_ladder() -> None:
     here = scene()
-    old, new = messages("INVITE 404 ACK", "old"), messages("INVITE 407 ACK INVITE+ 403 ACK", "new")
+    old, new = (messages("INVITE 407 ACK INVITE+ 403 ACK", name) for name in ("old", "new"))
     later = [SipEvent(each.at + timedelta(seconds=5), each.source, each.target, each.text) for each in new]
     facts = Facts(by_ladder.read(here, interleaved(old, inward("INVITE 100 404 ACK"), later)))
     assert facts.value("outward.trunk") == ladder.REFUSED_AFTER
     assert facts["outward.trunk"].says == (
-        "PBX to realm: INVITE 407 ACK INVITE 403 ACK (refused after credentials were sent)"
+        "PBX to realm: INVITE 407 ACK INVITE 403 ACK (refused after credentials were sent), the newest of 2 calls alike"
     )
+    assert here.ladders["outward"][0] == later
     assert (facts.value("outward.code"), facts.value("inward.code")) == ("403", "404")
     assert facts.value("inward.pbx") == ladder.REFUSED_BEFORE
     assert facts.value("inward.identified") == "yes"
@@ -293,6 +294,28 @@ def test_the_call_that_the_phone_answered_is_told_though_another_was_refused_aft
     assert Facts(by_ladder.read(scene(), events, answered=["inward"])).value("inward.pbx") == ladder.ANSWERED
 
 
+def test_a_call_that_was_not_answered_is_not_the_one_that_was() -> None:
+    refused, answered = messages("INVITE 407 ACK INVITE+ 403 ACK", "a"), messages("INVITE 407 ACK INVITE+ 200 ACK", "b")
+    events = interleaved(refused, answered)
+    unanswered = Facts(by_ladder.read(scene(), events, unanswered=["outward"]))
+    assert unanswered.value("outward.trunk") == ladder.REFUSED_AFTER
+    assert Facts(by_ladder.read(scene(), events, answered=["outward"])).value("outward.trunk") == ladder.ANSWERED
+
+
+def test_calls_that_cannot_be_told_apart_and_ended_otherwise_say_nothing_for_sure() -> None:
+    two = interleaved(messages("INVITE 407 ACK INVITE+ 403 ACK", "a"), messages("INVITE 404 ACK", "b"))
+    facts = Facts(by_ladder.read(scene(), two, unanswered=["outward"]))
+    assert facts.value("outward.trunk") == UNKNOWN
+    assert "of 2 calls alike" in facts["outward.trunk"].says
+    same = interleaved(messages("INVITE 404 ACK", "a"), messages("INVITE 404 ACK", "b"))
+    assert Facts(by_ladder.read(scene(), same)).value("outward.trunk") == ladder.REFUSED_BEFORE
+
+
+def test_a_call_that_the_pbx_did_not_send_is_not_looked_for_among_others() -> None:
+    facts = Facts(by_ladder.read(scene(), messages("INVITE 407 ACK INVITE+ 200 ACK"), left=False))
+    assert facts.value("outward.trunk") == ladder.NO_INVITE
+
+
 @pytest.mark.parametrize(
     ("named", "word"), [("127.0.0.1", "own"), ("203.0.113.9", "elsewhere"), ("(null)", "elsewhere"), ("", "")]
 )
@@ -322,28 +345,6 @@ def test_calls_of_other_phones_sites_and_trunks_are_not_the_test_call() -> None:
     desk, lobby = (to(number, "pbx.test", inward("INVITE 404 ACK", number)) for number in ("101", "102"))
     by_ladder.read(here, interleaved(desk, lobby), outward=False)
     assert "sip:101@" in here.ladders["inward"][0][0].text
-
-    begun = [
-        {"Event": "DialBegin", "DestChannel": f"PJSIP/{trunk}-0000000a"} for trunk in ("bandwidth-2", "bandwidth2")
-    ]
-    assert Facts(by_ladder.of_pbx(here, begun)).value("outward.left") == "no"
-
-
-# ---------------------------------------------------------------- what the PBX says
-
-
-def test_the_events_say_whether_the_call_came_to_the_trunk_and_how_its_leg_ended() -> None:
-    leg = "PJSIP/bandwidth-00000001"
-    told = [
-        {"Event": "DialBegin", "DestChannel": leg, "DialString": "bandwidth/sip:+1@realm"},
-        {"Event": "Hangup", "Channel": "PJSIP/101-00000000", "Cause": "16"},
-        {"Event": "Hangup", "Channel": leg, "Cause": "21", "Cause-txt": "Call Rejected", "TechCause": "401"},
-    ]
-    facts = Facts(by_ladder.of_pbx(scene(), told))
-    assert (facts.value("outward.left"), facts.value("outward.hangup")) == ("yes", "401")
-    assert facts["outward.hangup"].says == "the PBX on its trunk leg: cause 21 Call Rejected, SIP 401"
-    assert Facts(by_ladder.of_pbx(scene(), [{"Event": "Hangup", "Channel": "x"}])).value("outward.left") == "no"
-    assert by_ladder.of_pbx(scene(), []) == []  # nobody listened: it is not known
 
 
 # ---------------------------------------------------------------- as a picture, and in words

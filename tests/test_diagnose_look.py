@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bwlib.diagnose import at_bandwidth, at_callback, at_pbx, at_realm, by_call, ladder, look, pbx_state
+from bwlib.diagnose import at_bandwidth, at_callback, at_pbx, at_realm, by_call, ladder, long_ago, look, pbx_state
 from bwlib.diagnose.facts import Fact, Facts
 from bwlib.diagnose.scene import Scene
 from bwlib.diagnose.verdict import Verdict
@@ -46,12 +47,12 @@ class World:
         monkeypatch.setattr(look, "PAST_S", LIMIT_S)
         monkeypatch.setattr(look, "CALLED_S", LIMIT_S)
         monkeypatch.setattr(look, "END_S", 0.1)
-        self.redactor, self.pbx, self.told = Redactor(), of_pbx(), list[str]()
+        self.redactor, self.pbx, self.told, self.runs = Redactor(), of_pbx(), list[str](), folder / "runs"
         self.events: Callable[[float], list[SipEvent]] | None = None
         self.client = SimpleNamespace(get_call=self._no_call)
         self.on = SimpleNamespace(
             pbx=lambda: self.pbx, call_lock=folder / "call.lock", readback=None, trunk_proxy="127.0.0.2:5070",
-            number="+19195550100",
+            number="+19195550100", bandwidth_ips=("127.0.0.2",),
             application=SimpleNamespace(call_initiated_url="https://app.example.com/initiate"), client=self.client,
             sip_events=lambda since: self.events(since) if self.events else [],
         )  # fmt: skip
@@ -66,7 +67,7 @@ class World:
     def look(self, **how: Any) -> tuple[Facts, Verdict]:
         settings = SimpleNamespace(
             pbx=SimpleNamespace(trunk="bandwidth", route="out", extension="101"), road="realm",
-            test=SimpleNamespace(dial="+19195550199"),
+            test=SimpleNamespace(dial="+19195550199"), runs_dir=self.runs,
         )  # fmt: skip
         run: Any = SimpleNamespace(settings=settings, on=self.on, record=SimpleNamespace(redactor=self.redactor))
         self.scene = Scene(run, **{"calls": False, **how})
@@ -351,3 +352,76 @@ def test_a_typed_port_is_compared_with_srv_where_the_trunk_needs_it(
     world.put("pbx", lambda scene: [Fact("trunk.port", typed, "the port"), Fact("trunk.needs_dns", needs, "")])
     world.put("dns", lambda scene: [Fact("dns.port", "5070", "its SRV record says port 5070")])
     assert world.look()[0].value("trunk.port.srv") == word
+
+
+# ---------------------------------------------------------------- a call of long ago
+
+
+def past(world: World, ago: timedelta) -> Verdict:
+    """A call that was refused so long ago, by a PBX whose trunk has the wrong user name now."""
+    at = datetime.now(UTC) - ago
+    said = Call("c-1", "+19195550199", "+1", "inbound", "disconnected", "a-1", start_time=at.isoformat(),
+                disconnect_cause="rejected")  # fmt: skip
+    world.client.get_call = lambda call_id: said
+    world.put("pbx", lambda scene: [Fact("trunk.username", "differs", "trunk username is x, the credential's is y")])
+    world.events = lambda since: [
+        sip(PBX, EDGE, "INVITE sip:+1@realm SIP/2.0"), sip(EDGE, PBX, "SIP/2.0 407 Proxy Authentication Required"),
+        sip(PBX, EDGE, "INVITE sip:+1@realm SIP/2.0\r\nProxy-Authorization: Digest x", "2 INVITE"),
+        sip(EDGE, PBX, "SIP/2.0 403 Forbidden", "2 INVITE"),
+    ]  # fmt: skip
+    world.on.readback = SimpleNamespace(webhooks=lambda call_id: [
+        SimpleNamespace(at=at, body={"sipCallId": "their-call"}),
+    ])  # fmt: skip
+    return world.look(after_call="c-1")[1]
+
+
+def journal(world: World, at: datetime, **line: str) -> None:
+    written = json.dumps({"kind": "step", "at": at.isoformat(), **line})
+    folder = world.runs / "site" / "20261127T000000Z-1"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "journal.jsonl").write_text(f"{written}\n", encoding="utf-8")
+
+
+def test_what_is_read_now_proves_nothing_about_a_call_of_long_ago(world: World) -> None:
+    verdict = past(world, timedelta(minutes=42))
+    by_name = {cause.name: cause for cause in verdict.causes}
+    assert "proven" not in {cause.confidence for cause in verdict.causes}
+    cause = by_name["wrong-username"]
+    assert cause.confidence == "possible"
+    assert any("42 minutes ago, and what is configured was read now" in line for line in cause.because)
+    assert cause.next_probe == "place a call anew, and look at that one"
+    assert {"credentials-refused", "policy-refused"} <= set(by_name)  # it may have been right then
+    assert verdict.unexplained == ()
+
+
+def test_a_call_of_a_moment_ago_is_explained_by_what_is_read(world: World) -> None:
+    verdict = past(world, timedelta(seconds=20))
+    assert [(cause.name, cause.confidence) for cause in verdict.causes] == [("wrong-username", "proven")]
+
+
+@pytest.mark.parametrize(
+    ("line", "sure"),
+    [
+        ({"step": "trunk", "action": "updated"}, False),
+        ({"step": "trunk", "action": "unchanged"}, True),
+        ({"step": "diagnose", "action": "looked"}, True),
+    ],
+)
+def test_what_this_sites_own_runs_changed_after_the_call_is_no_proof_either(
+    world: World, monkeypatch: pytest.MonkeyPatch, line: dict[str, str], sure: bool
+) -> None:
+    monkeypatch.setattr(long_ago, "run_folders", lambda runs: [world.runs / "site" / "20261127T000000Z-1"])
+    journal(world, datetime.now(UTC) - timedelta(seconds=5), **line)
+    [cause] = [cause for cause in past(world, timedelta(seconds=20)).causes if cause.name == "wrong-username"]
+    assert (cause.confidence == "proven") == sure
+    assert sure or any(said.startswith("trunk was changed after the call") for said in cause.because)
+
+
+def test_a_pbx_that_has_read_its_files_again_since_is_no_proof_either(world: World) -> None:
+    def probe(scene: Scene) -> list[Fact]:
+        scene.reloaded_at = datetime.now(UTC).timestamp() - 5
+        return []
+
+    world.put("callback", probe)
+    [cause] = [cause for cause in past(world, timedelta(seconds=20)).causes if cause.name == "wrong-username"]
+    assert cause.confidence == "possible"

@@ -18,6 +18,7 @@ class Call:
     """A call in which nothing is heard, and whose application speaks on or has spoken."""
 
     recording = np.zeros(8000, np.int16)
+    sip_call_id = "phone-1"
 
     def __init__(self, *, silent: bool, cut: bool = False) -> None:
         self.silent, self.cut, self.pressed = silent, cut, 0

@@ -25,6 +25,7 @@ from bwlib.phone import Phone, PhoneCall
 from bwlib.readback_clip import voice_pcm
 
 if TYPE_CHECKING:
+    from bwlib.pbx.state import MediaCount
     from bwlib.readback_client import Readback
 
 ANSWER_S, RING_S, REGISTER_S, WEBHOOK_S = 5.0, 4.0, 5.0, 4.0
@@ -33,6 +34,7 @@ CALLS_S = 12.5  # all of it but for hanging up and unregistering: a look leaves 
 # longer, for it takes digits only after its greeting (to say a number takes five seconds); at most so long.
 TALK_S, AFTER_VOICE_S, TALK_MOST_S = 6.0, 1.5, 11.0
 PRESS_EVERY_S = 0.6
+WAYS = ("outward", "inward")
 HEARD, LOSSY = 0.9, 0.3  # correlation: as it should be, and still the same voice
 _CUT_PCM = 4000  # half a second: the end of what was said may still be on its way
 
@@ -279,7 +281,7 @@ def _talk(scene: Scene, call: PhoneCall, talk: Talk, call_id: str) -> list[Fact]
             gathered = _first(readback, "gather", talk.mark, lambda hook: hook.call_id == call_id, PRESS_EVERY_S)
     out_of_time = gathered is None and time.monotonic() > talk.until
     cut = [] if gathered else [_cut(way, call, time.monotonic() - began)]
-    counters = _counters(scene, way)
+    counters = _counters(scene, way, call.sip_call_id)
     call.hang_up()
     digits = _not_tried(way) if out_of_time else [_digits(way, digit, gathered)]
     return [*counters, *_ears(scene, way, call, call_id, voice), *digits, *cut]
@@ -347,20 +349,32 @@ def _word(correlation: float) -> str:
     return "yes" if correlation >= HEARD else "lossy" if correlation >= LOSSY else "no"
 
 
-def _counters(scene: Scene, way: str) -> list[Fact]:
-    """RTP packets of the trunk's leg as the PBX counts them, in the middle of the call.
+def _counters(scene: Scene, way: str, call_id: str) -> list[Fact]:
+    """RTP packets of the trunk's leg as the PBX counts them, in the middle of the call. call_id: of the phone's leg.
 
-    Both calls are up: the leg out is known by the number that it dialled; of what is left the worse one counts.
+    The trunk's leg is of the same call as the phone's, where the PBX says of which call a leg is. Elsewhere both our
+    calls are up: the leg out is known by the number that it dialled, and of what is left the worse one counts. With
+    more legs on the trunk than ours it is said only what is true of all.
     """
     look, trunk = getattr(scene.run.on.pbx(), "media", None), scene.run.settings.pbx.trunk
     if look is None:
         return []
     with contextlib.suppress(BwlibError):
-        legs = [leg for leg in look() if is_leg_of(leg.channel, trunk)]
-        dialled = scene.run.settings.test.dial
-        legs = [leg for leg in legs if (leg.number == dialled) == (way == "outward")] or legs
+        told = look()
+        legs = [leg for leg in told if is_leg_of(leg.channel, trunk)]
+        ours = next((leg.linked for leg in told if leg.call_id and leg.call_id == call_id), "")
+        dialled, many = scene.run.settings.test.dial, "" if ours or len(legs) <= len(WAYS) else f" of {len(legs)}"
+        if ours:
+            legs = [leg for leg in legs if leg.linked == ours]
+        else:
+            legs = [leg for leg in legs if (leg.number == dialled) == (way == "outward")] or legs
+        words = {_way_of_packets(leg) for leg in legs}
         for leg in sorted(legs, key=lambda leg: min(leg.received, leg.sent))[:1]:
-            says = f"the PBX's trunk leg {leg.channel}: {leg.received} RTP packets in, {leg.sent} out"
-            word = "none-in" if not leg.received else "none-out" if not leg.sent else "both"
+            says = f"the PBX's trunk leg {leg.channel}{many}: {leg.received} RTP packets in, {leg.sent} out"
+            word = UNKNOWN if many and len(words) > 1 else _way_of_packets(leg)
             return [Fact(f"{way}.rtp", word, says, "PBX")]
     return []
+
+
+def _way_of_packets(leg: MediaCount) -> str:
+    return "none-in" if not leg.received else "none-out" if not leg.sent else "both"

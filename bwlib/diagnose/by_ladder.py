@@ -1,12 +1,12 @@
-"""What the SIP messages at the realm say of a call out of the PBX and of one into it; and what the PBX says of them."""
+"""What the SIP messages at the realm say of a call out of the PBX and of one into it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from bwlib.diagnose import ladder
-from bwlib.diagnose.facts import Fact, Facts
+from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.ladder import CallLadder
 from bwlib.diagnose.scene import Scene
 from bwlib.models import SipEvent
@@ -24,22 +24,27 @@ _SAYS = {
 
 
 def read(
-    scene: Scene, events: Sequence[SipEvent], *, outward: bool = True, inward: bool = True, answered: Sequence[str] = ()
-) -> list[Fact]:
+    scene: Scene, events: Sequence[SipEvent], *, outward: bool = True, inward: bool = True,
+    answered: Collection[str] = (), unanswered: Collection[str] = (), left: bool = True,
+) -> list[Fact]:  # fmt: skip
     """Of all calls in these messages the newest of each way. outward, inward: whether one was tried; answered: the ways
-    whose call was answered: another that is still ending is not it.
+    whose call was answered, and unanswered, whose was not: one that went otherwise is another's. left: False when the
+    PBX says that it did not send ours.
 
     Keeps each call's messages, with the one at which it failed, in `scene.ladders`.
     """
     into, out = _sorted(scene, events)
     if not scene.after_call:
         into, out = _to_our_extension(scene, into), _that_we_dialled(scene, out)
-    facts = _facts(scene, "outward", "trunk", _meant(out, "outward" in answered)) if outward else []
-    return [*facts, *(_facts(scene, "inward", "pbx", _meant(into, "inward" in answered)) if inward else [])]
-
-
-def _meant(calls: list[CallLadder], answered: bool) -> list[CallLadder]:
-    return [call for call in calls if call.word == ladder.ANSWERED] or calls if answered else calls
+    out = out if left else []
+    facts = []
+    for way, what, tried, calls in (("outward", "trunk", outward, out), ("inward", "pbx", inward, into)):
+        if way in answered:
+            calls = [call for call in calls if call.word == ladder.ANSWERED] or calls
+        elif way in unanswered:
+            calls = [call for call in calls if call.word != ladder.ANSWERED] or calls
+        facts += _facts(scene, way, what, calls) if tried else []
+    return facts
 
 
 def of_phone(facts: Facts) -> list[Fact]:
@@ -108,7 +113,10 @@ def _facts(scene: Scene, way: str, what: str, calls: Sequence[CallLadder]) -> li
     call = calls[-1]
     scene.ladders[way] = (list(call.events), call.failing)
     side = "PBX to realm" if way == "outward" else "realm to PBX"
-    facts = [Fact(name, call.word, f"{side}: {call.line} ({_SAYS.get(call.word, call.word)})", SOURCE)]
+    says = f"{side}: {call.line} ({_SAYS.get(call.word, call.word)})"
+    says += f", the newest of {len(calls)} calls alike" if len(calls) > 1 else ""
+    alike = len({call.word for call in calls}) == 1
+    facts = [Fact(name, call.word if alike or scene.after_call else UNKNOWN, says, SOURCE)]
     if call.code:
         facts.append(Fact(f"{way}.code", str(call.code), f"the last status was {call.code}", SOURCE))
     facts += _bye(way, call)
@@ -147,29 +155,3 @@ def _sdp(call: CallLadder) -> list[Fact]:
     word = "own" if named[1].strip() == host else "elsewhere"
     says = f"the PBX's INVITE comes from {host} and wants its audio at {named[1].strip()}"
     return [Fact("outward.sdp", word, says, SOURCE)]
-
-
-def of_pbx(scene: Scene, events: Iterable[Mapping[str, str]]) -> list[Fact]:
-    """What Asterisk's events said meanwhile: whether the call came to the trunk, and how each call's trunk leg ended.
-
-    A trunk leg that Asterisk dialled is the call out of it; any other is the call into it.
-    """
-    trunk, told = scene.run.settings.pbx.trunk, list(events)
-    if not told:
-        return []
-    begun = [one for one in told if one.get("Event") == "DialBegin" and is_leg_of(one.get("DestChannel", ""), trunk)]
-    begun = [one for one in begun if number_of(scene) in re.sub(r"\D", "", one.get("DialString", ""))] or begun
-    says = f"the PBX dialled {begun[-1].get('DialString', '')}" if begun else "the PBX never dialled the trunk"
-    facts = [Fact("outward.left", "yes" if begun else "no", says, "PBX")]
-    dialled = {one["DestChannel"] for one in begun}
-    for ended in (one for one in told if one.get("Event") == "Hangup" and is_leg_of(one.get("Channel", ""), trunk)):
-        name = "outward.hangup" if ended["Channel"] in dialled else "inward.hangup"
-        cause, tech = ended.get("Cause", ""), ended.get("TechCause", "")
-        words = f"cause {cause} {ended.get('Cause-txt', '')}".strip() + (f", SIP {tech}" if tech else "")
-        facts.append(Fact(name, tech or cause, f"the PBX on its trunk leg: {words}", "PBX"))
-    refused = [event for event in told if event.get("Event") in ("ChallengeResponseFailed", "InvalidAccountID")]
-    if refused:
-        one = refused[-1]
-        says = f"the PBX: {one['Event']} for {one.get('AccountID', 'nobody')} from {one.get('RemoteAddress', '?')}"
-        facts.append(Fact("pbx.security", one["Event"], says, "PBX"))
-    return facts

@@ -15,12 +15,14 @@ class Fact:
 
     name: where, then what: "trunk.password". value: what rules compare: "differs". says: the evidence, quoted in a
     verdict; never a secret. source: who said it: "PBX", "Bandwidth", "SIP", "DNS", "application", "record", "phone".
+    doubt: of something that was seen at another time than the rest was read, why that may not go together.
     """
 
     name: str
     value: str
     says: str
     source: str = ""
+    doubt: str = ""
 
 
 class Facts(Mapping[str, Fact]):

@@ -16,7 +16,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bwlib.calling import one_call_at_a_time
-from bwlib.diagnose import at_bandwidth, at_callback, at_pbx, at_realm, by_call, by_ladder, by_log, ladder, pbx_state
+from bwlib.diagnose import (
+    at_bandwidth,
+    at_callback,
+    at_pbx,
+    at_realm,
+    by_call,
+    by_events,
+    by_ladder,
+    by_log,
+    ladder,
+    long_ago,
+    pbx_state,
+)
 from bwlib.diagnose.facts import UNKNOWN, Fact, Facts
 from bwlib.diagnose.scene import Probe, Scene
 from bwlib.diagnose.verdict import Verdict, judge, with_traps
@@ -127,14 +139,19 @@ def _with_calls(scene: Scene, facts: Facts, tell: Tell) -> None:
 
 def _of_calls(scene: Scene, facts: Facts, began: float, told: Sequence[Mapping[str, str]]) -> list[Fact]:
     events = _since(scene, began)
-    found = by_ladder.of_pbx(scene, told) + by_log.of_call(scene, _log(scene, began))
+    found = by_events.read(scene, told) + by_log.of_call(scene, _log(scene, began))
     if events is None:
         return [*found, *by_ladder.of_phone(Facts([*facts.values(), *found]))]
     inward = facts.value("inward.create") == "ok"
     tried = "outward.phone" in facts
     names = {"outward": "outward.phone", "inward": "inward.phone"}
     answered = [way for way, name in names.items() if facts.value(name) in ("answered", "rang")]
-    return [*by_ladder.read(scene, events, outward=tried, inward=inward, answered=answered), *found]
+    unanswered = [way for way, name in names.items() if facts.value(name) in ("not-answered", "did-not-ring")]
+    left = Facts(found).value("outward.left") != "no"
+    read = by_ladder.read(
+        scene, events, outward=tried, inward=inward, answered=answered, unanswered=unanswered, left=left
+    )
+    return [*read, *found]
 
 
 def _since(scene: Scene, began: float) -> list[SipEvent] | None:
@@ -149,7 +166,7 @@ def _since(scene: Scene, began: float) -> list[SipEvent] | None:
 
 def _past_call(scene: Scene) -> list[Fact]:
     """A call that was placed before: its messages where they were seen, the webhooks, Bandwidth's word on it."""
-    facts, ways = _asked_for(scene) if scene.after_call else [], {scene.way}
+    (facts, at), ways = _asked_for(scene) if scene.after_call else ([], 0.0), {scene.way}
     if facts and facts[0].name == "probe.call":
         return facts
     events = _events(scene, scene.since)
@@ -161,24 +178,29 @@ def _past_call(scene: Scene) -> list[Fact]:
             facts.append(Fact("probe.call", "not-found", f"call: {facts[0].says}"))
     if events is not None:
         facts += by_ladder.read(scene, events, outward="outward" in ways, inward="inward" in ways)
-    began = min((event.at.timestamp() for event in events or ()), default=time.time() - 600)
-    return facts + by_log.of_call(scene, _log(scene, scene.since or began - 1))
+    began = min((event.at.timestamp() for event in events or ()), default=at or time.time() - 600)
+    facts += by_log.of_call(scene, _log(scene, scene.since or began - 1))
+    doubt = long_ago.doubt(scene, at or (began if events else 0.0)) if scene.after_call else ""
+    return [replace(fact, doubt=doubt) for fact in facts]
 
 
 # Bandwidth's word for a call's direction is Bandwidth's, not the PBX's.
 _PBX_WAYS = {"outbound": "inward", "inbound": "outward"}
 
 
-def _asked_for(scene: Scene) -> list[Fact]:
-    """What Bandwidth and the application know about a call by Bandwidth's id."""
+def _asked_for(scene: Scene) -> tuple[list[Fact], float]:
+    """What Bandwidth and the application know about a call by Bandwidth's id, and when it began; 0 when neither says.
+    """
     on, call_id = scene.run.on, scene.after_call
-    facts = []
+    facts, at = list[Fact](), 0.0
     try:
         call = on.client.get_call(call_id)
         cause = f"{call.disconnect_cause or 'none'} {call.error_message or ''}".strip()
         scene.way = _PBX_WAYS.get(call.direction, "")
         if _is_of_another(scene, call):
-            return [Fact("probe.call", "of-another", f"call: {call_id} (to {call.to}) is of another site", "Bandwidth")]
+            says = f"call: {call_id} (to {call.to}) is of another site"
+            return [Fact("probe.call", "of-another", says, "Bandwidth")], at
+        at = long_ago.seconds(call.start_time or call.end_time)
         says = f"Bandwidth says of the call: {call.state}, cause {cause}"
         facts.append(Fact("call.cause", call.disconnect_cause or "none", says, "Bandwidth"))
     except BwlibError as error:
@@ -188,7 +210,7 @@ def _asked_for(scene: Scene) -> list[Fact]:
     except BwlibError:
         hooks = []
     scene.sip_call_ids = {str(hook.body["sipCallId"]) for hook in hooks if hook.body.get("sipCallId")}
-    return facts
+    return facts, at or min((hook.at.timestamp() for hook in hooks), default=0.0)
 
 
 def _is_of_another(scene: Scene, call: Call) -> bool:

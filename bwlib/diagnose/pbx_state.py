@@ -35,6 +35,7 @@ def probe(scene: Scene) -> list[Fact]:
         return []
     state: PbxState = look(table.trunk, table.extension, scene.run.settings.test.dial, "")
     scene.trunk_ha1, scene.dialled = state.trunk_ha1, state.dialled
+    scene.reloaded_at = state.reloaded_at or 0.0
     if _inbound_is_otherwise(scene):
         context = state.trunk.get("endpoint", {}).get("context", "")
         scene.inbound = look(table.trunk, table.extension, table.extension, context).dialled

@@ -68,6 +68,7 @@ class Scene:
     trunk_ha1: SecretStr = NO_SECRET  # of a PBX that keeps it in the place of the trunk's password
     dialled: Dialled | None = None  # what the PBX does with the dialled number in the extension's context
     inbound: Dialled | None = None  # and with the extension's number in the trunk's, where that is not as written
+    reloaded_at: float = 0.0  # when the PBX last read its files, seconds since 1970; 0 when it does not say
     traps: list[Finding] = field(default_factory=list)
     sip_call_ids: set[str] = field(default_factory=set)
     our_calls: set[str] = field(default_factory=set)

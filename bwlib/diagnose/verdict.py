@@ -3,7 +3,8 @@
 1. Rows that were *read* and hold. Those that explain a failure which was seen are proven; the others are found.
 2. A failure that none of those explains: the rows of which only the effect is seen; one that fits alone is likely,
    those that fit beside others are possible.
-3. A failure that nothing explains is said to be unexplained, with what was ruled out: "I do not know" is an answer.
+3. A call that was long ago proves nothing by what is read now: such a row is possible, and says so.
+4. A failure that nothing explains is said to be unexplained, with what was ruled out: "I do not know" is an answer.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Confidence = Literal["proven", "likely", "possible", "found"]
 CONFIDENCE: dict[Confidence, str] = {
     "proven": "read where it is wrong, and it explains the failure that was seen",
     "likely": "only its effect was seen, and nothing else that we know has that effect",
-    "possible": "its effect was seen, and other causes have the same one",
+    "possible": "its effect was seen; other causes have the same one, or it was read long after",
     "found": "read, and not as it should be; whether a failure comes from it was not seen",
 }
 
@@ -72,14 +73,18 @@ def judge(facts: Facts, rules: Sequence[Rule] = RULES) -> Verdict:
     failures = [facts[name] for name, bad in SYMPTOMS.items() if facts.value(name) in bad]
     holding = _not_covered([rule for rule in rules if _holds(rule, facts)])
     read = [rule for rule in holding if rule.kind == "read"]
-    left = [failure for failure in failures if not any(_explains(rule.explains, failure, facts) for rule in read)]
+    proven = [rule for rule in read if _explains_any(rule, _sure(rule, failures), facts)]
+    maybe = [rule for rule in read if rule not in proven and _explains_any(rule, failures, facts)]
+    left = [one for one in failures if not any(_explains_any(rule, _sure(rule, [one]), facts) for rule in proven)]
     guesses = [rule for rule in holding if rule.kind != "read" and any(_is_about(rule, failure) for failure in left)]
     causes = [
-        *(_cause(rule, facts, failures, "proven") for rule in read if _explains_any(rule, failures, facts)),
-        *(_cause(rule, facts, (), "likely") for rule in guesses if rule.kind == "seen"),
-        *(_cause(rule, facts, (), "possible") for rule in guesses if rule.kind == "fits"),
+        *(_cause(rule, facts, failures, "proven") for rule in proven),
+        *(_cause(rule, facts, (), "likely") for rule in guesses if rule.kind == "seen" and _sure(rule, failures)),
+        *(_doubted(_cause(rule, facts, failures, "possible"), failures) for rule in maybe),
+        *(_guessed(rule, facts, failures) for rule in guesses if rule.kind == "fits" or not _sure(rule, failures)),
         *(_cause(rule, facts, (), "found") for rule in read if not _explains_any(rule, failures, facts)),
     ]
+    left = [one for one in left if not any(_explains(rule.explains, one, facts) for rule in maybe)]
     unexplained = [failure.says for failure in left if not any(_is_about(rule, failure) for rule in guesses)]
     unexplained += _logged(facts) if unexplained else []
     return Verdict(_once(causes), tuple(unexplained), _ruled_out(facts, rules), _not_looked(facts))
@@ -115,9 +120,15 @@ def _names(name: str, facts: Facts) -> list[str]:
     return [one for one in facts if one.startswith(name[:-1])] if name.endswith(".*") else [name]
 
 
+_MESSAGES = ("outward.trunk", "inward.pbx")
+
+
 def _explains(where: Where, failure: Fact, facts: Facts) -> bool:
     """Whether it leads to this failure. A phone whose call out was not answered: what stopped the call at the trunk
-    explains that too; where nobody saw the trunk's messages (a live account), whatever can stop one there."""
+    explains that too; where nobody saw the trunk's messages (a live account), whatever can stop one there. Bandwidth's
+    word for a call's end is explained by what explains the same call's messages."""
+    if failure.name == "call.cause" and any(facts.value(name) in where.get(name, ()) for name in _MESSAGES):
+        return True
     if failure.name == "outward.phone" and "outward.trunk" in where:
         return facts.value("outward.trunk") in (*where["outward.trunk"], UNKNOWN)
     return failure.value in where.get(failure.name, ())
@@ -125,6 +136,28 @@ def _explains(where: Where, failure: Fact, facts: Facts) -> bool:
 
 def _explains_any(rule: Rule, failures: Iterable[Fact], facts: Facts) -> bool:
     return any(_explains(rule.explains, failure, facts) for failure in failures)
+
+
+# Facts of the call itself; all others are read when it is over.
+_OF_THE_CALL = ("outward.", "inward.", "call.", "log.")
+
+
+def _sure(rule: Rule, failures: Iterable[Fact]) -> list[Fact]:
+    """Those of the failures at whose time what the row is about was so: a row about the call itself, or no doubt."""
+    of_the_call = all(name.startswith(_OF_THE_CALL) for name in rule.when)
+    return [failure for failure in failures if of_the_call or not failure.doubt]
+
+
+def _guessed(rule: Rule, facts: Facts, failures: Sequence[Fact]) -> Cause:
+    cause = _cause(rule, facts, (), "possible")
+    return cause if _sure(rule, failures) else _doubted(cause, failures)
+
+
+def _doubted(cause: Cause, failures: Iterable[Fact]) -> Cause:
+    """With the doubt among its evidence, and how to be rid of it."""
+    doubts = dict.fromkeys(failure.doubt for failure in failures if failure.doubt)
+    next_probe = cause.next_probe or "place a call anew, and look at that one"
+    return replace(cause, because=(*cause.because, *doubts), next_probe=next_probe)
 
 
 def _is_about(rule: Rule, failure: Fact) -> bool:

@@ -1,8 +1,8 @@
 """What Asterisk tells of calls, contacts and logins while something happens: a second login that only listens.
 
 Read classes of the manager user that each event needs, as Asterisk 22.10 says them in the event's Privilege: call for
-Newchannel, DialBegin, DialEnd and Hangup; system for ContactStatus and Registry; security for the others. A class that
-the user lacks means fewer events, no error.
+those in OF_CALLS; system for ContactStatus and Registry; security for the others. A class that the user lacks means
+fewer events, no error.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from bwlib.pbx.ami import Ami
 
 log = logging.getLogger(__name__)
 
-EVENTS = frozenset({
-    "Newchannel", "DialBegin", "DialEnd", "Hangup", "ContactStatus", "Registry",
+OF_CALLS = frozenset({"Newchannel", "DialBegin", "DialEnd", "HangupRequest", "Hangup"})
+EVENTS = OF_CALLS | frozenset({
+    "ContactStatus", "Registry",
     "ChallengeSent", "ChallengeResponseFailed", "InvalidAccountID", "InvalidPassword", "SuccessfulAuth",
 })  # fmt: skip
 # Security events carry challenges, digest responses and hashes: only what is named here is kept.

@@ -66,6 +66,7 @@ def read_state(
         rtp_ports=ask("rtp_ports", lambda: rtp_ports_from(ami.command("rtp show settings")), None),
         not_in_force=ask("not_in_force", lambda: _not_in_force(ami, endpoints, transports, context), ()),
         changed_since_reload=ask("changed_since_reload", lambda: _changed(ami, folder), ()),
+        reloaded_at=ask("reloaded_at", lambda: last_reload(ami), None),
         unknown=unknown,
         trunk_ha1=ha1_of(trunk_auth_of(of_trunk)),
     )
@@ -209,14 +210,18 @@ def _changed_at(path: Path) -> float:
 def read_media(ami: Ami) -> tuple[MediaCount, ...]:
     """RTP of each channel. Raises PbxRefused, PbxUnreachable."""
     events = ami.action("CoreShowChannels").events
-    numbers = {event.get("Channel", ""): event.get("CallerIDNum", "") for event in events}
+    channels = {event.get("Channel", ""): event for event in events}
     counts = []
     for count in media_from(ami.command("pjsip show channelstats")):
         # the table cuts long names
-        full = next((name for name in numbers if name.removeprefix("PJSIP/").startswith(count.channel)), "")
-        ends = [_getvar(ami, full, f"CHANNEL(rtp,{end})") if full else "" for end in ("src", "dest")]
-        name = full.removeprefix("PJSIP/") or count.channel
-        counts.append(replace(count, channel=name, local=ends[0], remote=ends[1], number=numbers.get(full, "")))
+        full = next((name for name in channels if name.removeprefix("PJSIP/").startswith(count.channel)), "")
+        asked = ("rtp,src", "rtp,dest", "pjsip,call-id")
+        local, remote, call_id = (_getvar(ami, full, f"CHANNEL({each})") if full else "" for each in asked)
+        name, event = full.removeprefix("PJSIP/") or count.channel, channels.get(full, {})
+        number, linked = event.get("CallerIDNum", ""), event.get("Linkedid", "")
+        counts.append(
+            replace(count, channel=name, local=local, remote=remote, number=number, call_id=call_id, linked=linked)
+        )
     return tuple(counts)
 
 

@@ -64,7 +64,8 @@ class PbxState:
     such endpoint. not_in_force: what the PBX's files say and its running configuration does not. changed_since_reload:
     files of pjsip that were written after Asterisk last read its configuration. refused: lines of its log on what it
     could not read of them then. unknown: field -> why it is empty. trunk_ha1: what the trunk answers a challenge with
-    where the PBX keeps a hash in the password's place; "" where not.
+    where the PBX keeps a hash in the password's place; "" where not. reloaded_at: when it last read its files, seconds
+    since 1970.
     """
 
     contacts: tuple[Contact, ...] = ()
@@ -79,6 +80,7 @@ class PbxState:
     refused: tuple[str, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
     trunk_ha1: SecretStr = NO_SECRET
+    reloaded_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ class MediaCount:
     """RTP of one channel of a call that is up: packets since its beginning, as the PBX counts them.
 
     codec as Asterisk says it, cut to six characters. local, remote: "host:port" from and to which it sends, number: of
-    whoever is at that leg's far end; each "" when the PBX does not say it.
+    whoever is at that leg's far end, call_id: its Call-ID in SIP, linked: what all legs of one call have in common;
+    each "" when the PBX does not say it.
     """
 
     channel: str
@@ -98,3 +101,5 @@ class MediaCount:
     local: str = ""
     remote: str = ""
     number: str = ""
+    call_id: str = ""
+    linked: str = ""

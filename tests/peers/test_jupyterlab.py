@@ -45,6 +45,7 @@ class Walk:
     outside: list[str] = field(default_factory=list)
     drawn: list[str] = field(default_factory=list)
     words: dict[str, list[str]] = field(default_factory=dict)
+    tabs_kept_in: list[str] = field(default_factory=list)
     popups: int = 0
     left_running: list[str] = field(default_factory=list)
     exit_code: int | None = None
@@ -170,6 +171,8 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
         walked.exit_code = process.wait(60)
         _, alive = psutil.wait_procs(started, timeout=60)
         walked.left_running = [str(one) for one in alive]
+        kept = home.rglob("*.jupyterlab-workspace")
+        walked.tabs_kept_in = [path.parent.relative_to(home).as_posix() for path in kept]
     return walked
 
 
@@ -178,6 +181,10 @@ def processes_of(process: subprocess.Popen[str], home: Path) -> list[psutil.Proc
     sandbox = control.attach(home)
     roots = [process.pid, *([int(sandbox.status()["pid"])] if sandbox else [])]
     return [one for root in roots for one in (psutil.Process(root), *psutil.Process(root).children(recursive=True))]
+
+
+def test_which_tabs_were_open_is_kept_with_this_site_and_comes_back_in_no_other(walk: Walk) -> None:
+    assert walk.tabs_kept_in == ["jupyter/workspaces"]
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

@@ -90,7 +90,7 @@ OPTION = "Could not find option suitable for category '{}' named 'transport' at 
 OBJECT = "Could not create an object of type 'auth' with id '{}' from configuration file 'pjsip.conf'"
 
 
-@pytest.mark.parametrize("section", ["demo", "demo-auth", "101"])
+@pytest.mark.parametrize("section", ["demo", "demo-auth", "101", "101-auth"])
 @pytest.mark.parametrize("line", [OPTION, OBJECT])
 def test_a_section_of_ours_that_is_refused_is_told(line: str, section: str) -> None:
     [fact] = by_log.of_files(scene(), [HEAD + line.format(section)])
@@ -98,7 +98,7 @@ def test_a_section_of_ours_that_is_refused_is_told(line: str, section: str) -> N
     assert line.format(section) in fact.says
 
 
-@pytest.mark.parametrize("section", ["demo2", "1010", "other"])
+@pytest.mark.parametrize("section", ["demo2", "demo-two", "demo-two-auth", "1010", "other"])
 def test_somebody_elses_is_not(section: str) -> None:
     assert by_log.of_files(scene(), [HEAD + OPTION.format(section), HEAD + OBJECT.format(section)]) == []
 

@@ -36,6 +36,8 @@ _TAKEN = re.compile(
 _KEPT_OUT = re.compile(r"Request '(\w+)' from '<sip:([^@>]*)@[^']*' failed for .*Not match Endpoint ACL")
 _OF_SECTION = re.compile(r"(?:suitable for category|of type '\w+' with id) '([^']+)'")
 _UNREADABLE = "parse error"
+# What stands behind an object's name in that of its sections: as this program, FreePBX and most people write them.
+_KINDS = ("auth", "identify", "ident", "reg", "registration", "aor", "oauth", "iauth", "acl", "endpoint")
 
 
 def of_call(scene: Scene, lines: Sequence[str]) -> list[Fact]:
@@ -72,9 +74,10 @@ def of_files(scene: Scene, lines: Sequence[str]) -> list[Fact]:
 
 
 def _is_ours(scene: Scene, section: str) -> bool:
-    """A section of the trunk or of the extension: by its name, or by that with something behind it (demo-auth)."""
+    """A section of the trunk or of the extension: by its name, or by that and what it is (demo-auth, not demo-two)."""
+    name, _, kind = section.rpartition("-")
     table = scene.run.settings.pbx
-    return any(section == name or section.startswith(f"{name}-") for name in (table.trunk, table.extension))
+    return section in (table.trunk, table.extension) or (kind in _KINDS and name in (table.trunk, table.extension))
 
 
 def _quoted(line: str) -> str:

@@ -221,7 +221,7 @@ ROUTE = (
     ),
     read(
         "route-lines", "The outbound route's dialplan is not as this runbook writes it", {"route.lines": ("other",)},
-        "compare the lines in the evidence with those that Apply would write (bw-runbook sheet SITE.toml --pbx asterisk)",
+        "compare the lines in the evidence with those of Apply (bw-runbook sheet SITE.toml --pbx asterisk)",
         "no callbacks", {}, "route",
     ),
     read(

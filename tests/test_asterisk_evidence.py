@@ -10,6 +10,7 @@ import pytest
 
 from bwlib.pbx import freepbx_state
 from bwlib.pbx.asterisk_log import complaints_of_files, lines_since, without_secrets
+from bwlib.pbx.asterisk_options import other_options
 from bwlib.pbx.asterisk_pending import dialplan_differences, pjsip_differences, sections_from
 from bwlib.pbx.asterisk_read import codecs_from, proxy_from
 from bwlib.pbx.asterisk_state import (
@@ -262,6 +263,21 @@ def test_an_endpoint_that_asks_with_one_auth_and_answers_with_another_has_both_i
     running = {"endpoint": endpoint, "auth": {"object_name": "in"}, "auth a": {"object_name": "a"}}
     sections = [(name, (("type", "auth"),)) for name in ("in", "a", "b")]
     assert pjsip_differences(sections, {"bandwidth": running}, ()) == ["pjsip.conf [b] auth (not running at all)"]
+
+
+def test_options_that_this_program_does_not_write_are_told_apart_from_its_own() -> None:
+    ours = [("type", "endpoint"), ("context", "bw-inbound"), ("outbound_proxy", "sip:192.0.2.1;lr"), ("send_pai", "no")]
+    theirs = [("media_encryption", "sdes"), ("media_encryption", "sdes")]
+    sections = [
+        ("demo", (*ours, *theirs)),
+        ("demo-auth", (("type", "auth"), ("username", "u"), ("password", "p"), ("md5_cred", "0f" * 16))),
+        ("demo", (("type", "aor"), ("contact", "sip:r.test"), ("minimum_expiration", "60"))),
+        ("somebody", (("type", "phoneprov"), ("MAC", "x"))),
+    ]
+    assert other_options([(name, tuple(lines)) for name, lines in sections]) == (
+        "[demo] endpoint media_encryption=sdes", "[demo-auth] auth md5_cred=(not shown)",
+        "[demo] aor minimum_expiration=60",
+    )  # fmt: skip
 
 
 DIALPLAN = (

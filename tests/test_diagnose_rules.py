@@ -26,7 +26,7 @@ GUESSED = [row for row, rule in zip(ROWS, RULES, strict=True) if rule.kind != "r
 SHARED = {
     "callback-get", "callback-password", "site-password", "wrong-password", "realm-unresolved", "realm-silent",
     "webhook-lost", "answer-held-back", "firewall-at-pbx", "nat-address", "rtp-to-pbx-lost", "rtp-from-pbx-lost",
-    "digits-lost", "packets-lost", "extension-dtmf", "cut-by-pbx", "cut-by-realm", "cut-short",
+    "digits-lost", "packets-lost", "extension-dtmf", "cut-by-pbx", "cut-by-realm", "cut-short", "other-options",
 }  # fmt: skip
 SURE = {"seen": "likely", "fits": "possible"}
 

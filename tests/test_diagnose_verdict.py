@@ -198,6 +198,13 @@ def test_audio_that_the_pbx_wants_elsewhere_is_no_reason_for_loss_nor_where_it_c
     assert names(verdict_on(HEALTHY, elsewhere, deaf)) == [("nat-address", "proven")]
 
 
+def test_options_of_somebody_elses_are_looked_at_only_where_a_call_fails_and_nothing_else_explains_it() -> None:
+    others = {"pbx.options": "others"}
+    assert verdict_on(HEALTHY, others).healthy
+    assert ("other-options", "possible") in names(verdict_on(HEALTHY, others, REFUSED))
+    assert names(verdict_on(HEALTHY, others, REFUSED, {"trunk.username": "differs"})) == [("wrong-username", "proven")]
+
+
 def test_a_number_that_was_changed_is_no_lost_webhook() -> None:
     changed = {"outward.number": "differs", "outward.webhook": "arrived"}
     assert names(verdict_on(HEALTHY, changed)) == [("route-number", "likely")]

@@ -45,6 +45,9 @@ def probe(scene: Scene) -> list[Fact]:
     scene.run.record.redactor.learn("trunk's HA1", state.trunk_ha1.get_secret_value())
     facts = [*_contacts(scene, state), *_trunk(state), *_extension(state), *_dialled(state), *_pending(state)]
     facts += by_log.of_files(scene, state.refused)
+    if state.other_options:
+        says = f"options that this runbook does not write: {'; '.join(state.other_options)}"
+        facts.append(Fact("pbx.options", "others", says, SOURCE))
     if state.rtp_ports:
         says = "the PBX takes audio on UDP ports {} to {}: open them to Bandwidth".format(*state.rtp_ports)
         facts.append(Fact("pbx.rtp", "known", says, SOURCE))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bwlib.diagnose import ladder
-from bwlib.diagnose.row import NO_ROOM, NOT_SENT, OUT, OUT_NOT_SENT, REFUSED, Rule, Where, fits, read, seen
+from bwlib.diagnose.row import FAILED, NO_ROOM, NOT_SENT, OUT, OUT_NOT_SENT, REFUSED, Rule, Where, fits, read, seen
 
 REFUSED_AFTER = (ladder.REFUSED_AFTER, ladder.REFUSED_SOMEWHERE)
 SILENT_HERE: Where = {"direct.challenge": ("silent",), "direct.options": ("silent", "unknown")}
@@ -127,6 +127,18 @@ NETWORK = (
         {"callback": ("alive",), "inward.webhook": ("none",)},
         "let Bandwidth reach the callback URL (firewall, reverse proxy): a URL that works from here may be closed to "
         "the internet", "urls",
+    ),
+    *(
+        fits(
+            "other-options", "The PBX's sections hold options that this runbook does not write",
+            {**effect, "pbx.options": ("others",)},
+            "remove from trunk and extension what the evidence lists, one by one, unless it is needed", "no callbacks",
+            "call with one of them taken out: if that works, it was the cause",
+        )
+        for effect in (
+            {"outward.trunk": FAILED}, {"inward.pbx": FAILED}, {"phone.register": ("refused",)},
+            {"inward.phone": ("did-not-ring",)}, {"outward.heard": ("no",)}, {"inward.heard": ("no",)},
+        )
     ),
     fits(
         "pbx-refuses-inward", "The PBX refuses Bandwidth's call", {"inward.pbx": (*REFUSED, ladder.NOT_RETRIED)},

@@ -60,14 +60,19 @@ def pjsip_pending(ami: Ami, endpoints: Mapping[str, Settings], transports: Seque
     """One line per option of these endpoints, and of the transports, that runs otherwise than pjsip.conf says.
 
     endpoints: name -> what runs, secrets included, {} for nothing. Raises PbxRefused when the manager user may not have
-    files read. Sections are asked for by name: a PBX of thousands of phones has a long file.
+    files read.
     """
+    return pjsip_differences(sections_of(ami, endpoints, transports), endpoints, transports)
+
+
+def sections_of(ami: Ami, endpoints: Mapping[str, Settings], transports: Sequence[Transport]) -> list[Section]:
+    """The sections of pjsip.conf that belong to these. They are asked for by name: a PBX of thousands of phones has a
+    long file. Raises as `pjsip_pending`."""
     names = dict.fromkeys([*endpoints, *(one.name for one in transports)])
     for settings in endpoints.values():
         names |= dict.fromkeys(options.get("object_name", "") for options in settings.values())
         names |= dict.fromkeys(_named(settings, *_NAMED))
-    sections = [section for name in names if name for section in _read(ami, "pjsip.conf", Category=name)]
-    return pjsip_differences(sections, endpoints, transports)
+    return [section for name in names if name for section in _read(ami, "pjsip.conf", Category=name)]
 
 
 def pjsip_differences(

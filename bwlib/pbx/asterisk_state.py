@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from bwlib.errors import PbxRefused
 from bwlib.pbx.ami import Ami
+from bwlib.pbx.asterisk_options import read_other_options
 from bwlib.pbx.asterisk_pending import dialplan_pending, pjsip_pending
 from bwlib.pbx.asterisk_read import Settings, ha1_of, registrations_from, settings_from_ami, trunk_auth_of
 from bwlib.pbx.asterisk_text import MASK, SECRET_KEYS
@@ -47,7 +48,6 @@ def read_state(
             return otherwise
 
     no_events: tuple[Event, ...] = ()
-    no_transports: tuple[Transport, ...] = ()
     trunk_events = ask("trunk", lambda: _endpoint(ami, trunk), no_events)
     extension_events = ask("extension", lambda: _endpoint(ami, extension), no_events)
     of_trunk, of_extension = settings_from_ami(trunk_events), settings_from_ami(extension_events)
@@ -55,7 +55,7 @@ def read_state(
     if unknown:
         unknown["contacts"] = next(iter(unknown.values()))
     context = context or of_extension.get("endpoint", {}).get("context", "")
-    transports = ask("transports", lambda: _transports(ami), no_transports)
+    transports = ask("transports", lambda: _transports(ami), tuple[Transport, ...]())
     return PbxState(
         contacts=contacts_from([*trunk_events, *extension_events]),
         registrations=tuple(registrations_from(ask("registrations", lambda: _registrations(ami), no_events))),
@@ -67,6 +67,7 @@ def read_state(
         not_in_force=ask("not_in_force", lambda: _not_in_force(ami, endpoints, transports, context), ()),
         changed_since_reload=ask("changed_since_reload", lambda: _changed(ami, folder), ()),
         reloaded_at=_reloaded_at(ami),
+        other_options=ask("other_options", lambda: read_other_options(ami, endpoints), ()),
         unknown=unknown,
         trunk_ha1=ha1_of(trunk_auth_of(of_trunk)),
     )

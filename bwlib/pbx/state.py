@@ -65,7 +65,7 @@ class PbxState:
     files of pjsip that were written after Asterisk last read its configuration. refused: lines of its log on what it
     could not read of them then. unknown: field -> why it is empty. trunk_ha1: what the trunk answers a challenge with
     where the PBX keeps a hash in the password's place; "" where not. reloaded_at: when it last read its files, seconds
-    since 1970.
+    since 1970. other_options: lines in its sections of both that this program does not write.
     """
 
     contacts: tuple[Contact, ...] = ()
@@ -81,6 +81,7 @@ class PbxState:
     unknown: Mapping[str, str] = field(default_factory=dict)
     trunk_ha1: SecretStr = NO_SECRET
     reloaded_at: float | None = None
+    other_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ BULLETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *("outward.trunk", "outward.hangup", "outward.left", "outward.webhook", "inward.pbx", "log."),
             *("pbx.security", "credential", "realm", "trunk.contact", "trunk.registration", "trunk.outbound_auth"),
             *("trunk.username", "trunk.password", "pbx.pending", "trunk.inbound", "outward.cut", "outward.bye"),
-            *("inward.cut", "inward.bye", "route.lines"),
+            *("inward.cut", "inward.bye", "route.lines", "pbx.options"),
         ),
     ),
     "caller id": (

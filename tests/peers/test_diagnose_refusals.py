@@ -142,6 +142,7 @@ def spelt_otherwise(trunk: Trunk) -> Edit:
         set_option(f"{name}-auth", "auth", "realm", "*"),
         set_option(name, "aor", "contact", f"sip:{fqdn.upper()}"),
         set_option(name, "endpoint", "from_domain", fqdn.upper()),
+        set_option(name, "endpoint", "rtp_timeout", "30"),
         set_option(f"{name}-identify", "identify", "match", "127.0.0.0/29"),
     ))  # fmt: skip
 
@@ -203,9 +204,13 @@ def busy(site: Path) -> Iterator[dict[str, Any]]:
             ["cut-by-pbx (likely)", "inbound-lines (found)", "route-lines (found)"],
         ),
         (all_of(WITHOUT_PLUS, SPELT_OTHERWISE), ["route-number (likely)", "route-lines (found)"]),
+        (
+            edited(lambda trunk: set_option(trunk.name, "endpoint", "100rel", "required")),
+            ["refused-pbx-only (likely)", "other-options (possible)", "pbx-refuses-inward (possible)"],
+        ),
         (all_of(BEHIND_A_NINE, busy), ["no-route (proven)", "route-lines (found)"]),
     ],
-    ids=["another realm's hash, a trunk that asks", "calls are cut", "the number is changed", "other patterns, busy"],
+    ids=["a hash, a trunk that asks", "calls are cut", "the number is changed", "an option", "patterns, busy"],
 )
 def test_lines_of_somebody_elses_are_named_for_what_they_do_and_for_nothing_else(
     site: Path, put: Put, causes: list[str]

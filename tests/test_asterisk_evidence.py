@@ -12,6 +12,7 @@ from bwlib.pbx import freepbx_state
 from bwlib.pbx.asterisk_log import complaints_of_files, lines_since, without_secrets
 from bwlib.pbx.asterisk_options import other_options
 from bwlib.pbx.asterisk_pending import dialplan_differences, pjsip_differences, sections_from
+from bwlib.pbx.asterisk_read import codecs_from, proxy_from
 from bwlib.pbx.asterisk_state import (
     contacts_from,
     dialled_from,
@@ -361,3 +362,21 @@ def test_what_the_log_says_against_a_file_is_told_once_and_nothing_else_is() -> 
 def test_no_secret_stays_in_a_line_of_the_log(line: str) -> None:
     assert "hunter2" not in without_secrets(line)
     assert without_secrets("Fatal response '405' received") == "Fatal response '405' received"
+
+
+@pytest.mark.parametrize(
+    ("written", "proxy"),
+    [
+        ("", ""),
+        ("sip:192.0.2.1:5070;lr", "192.0.2.1:5070"),
+        ("sip:192.0.2.1:5070;lr;hide", "192.0.2.1:5070"),
+        ("sip:192.0.2.1:5070;transport=tcp;lr", "192.0.2.1:5070;transport=tcp"),
+        ("sip:192.0.2.1:5070", "192.0.2.1:5070 (without ;lr)"),
+    ],
+)
+def test_an_outbound_proxy_that_is_a_strict_router_is_not_read_as_ours(written: str, proxy: str) -> None:
+    assert proxy_from(written) == proxy
+
+
+def test_an_endpoint_that_allows_nothing_has_no_codec() -> None:
+    assert (codecs_from("(nothing)"), codecs_from("(ulaw|alaw)")) == ([], ["ulaw", "alaw"])

@@ -11,6 +11,7 @@ from bwlib.diagnose import by_log, ladder
 from bwlib.diagnose.facts import Fact, Facts
 from bwlib.diagnose.scene import Scene
 from bwlib.diagnose.verdict import judge
+from bwlib.pbx.state import Dialled
 
 NUMBER = "+19195550100"
 HEAD = "[2026-11-27 13:09:38.673] NOTICE[9156][C-00000003] res_pjsip/pjsip_distributor.c: "
@@ -59,6 +60,13 @@ def test_a_call_that_another_endpoint_took_is_told() -> None:
     assert "log.other-endpoint" in names(TAKEN.format(endpoint="aaa", number="101"))
 
 
+def test_one_that_looked_in_our_own_context_is_no_other_trunks_fault() -> None:
+    line, shared = HEAD + TAKEN.format(endpoint="aaa", number="101"), scene()
+    for context, told in (("x", False), ("y", True)):
+        shared.inbound = Dialled("101", context)
+        assert ("log.other-endpoint" in [fact.name for fact in by_log.of_call(shared, [line])]) is told
+
+
 @pytest.mark.parametrize(("endpoint", "number"), [("demo", "101"), ("aaa", "999")])
 def test_our_own_endpoint_and_a_strangers_number_are_not(endpoint: str, number: str) -> None:
     assert names(TAKEN.format(endpoint=endpoint, number=number)) == ["log.rejected"]
@@ -82,7 +90,7 @@ OPTION = "Could not find option suitable for category '{}' named 'transport' at 
 OBJECT = "Could not create an object of type 'auth' with id '{}' from configuration file 'pjsip.conf'"
 
 
-@pytest.mark.parametrize("section", ["demo", "demo-auth", "101"])
+@pytest.mark.parametrize("section", ["demo", "demo-auth", "101", "101-auth"])
 @pytest.mark.parametrize("line", [OPTION, OBJECT])
 def test_a_section_of_ours_that_is_refused_is_told(line: str, section: str) -> None:
     [fact] = by_log.of_files(scene(), [HEAD + line.format(section)])
@@ -90,7 +98,7 @@ def test_a_section_of_ours_that_is_refused_is_told(line: str, section: str) -> N
     assert line.format(section) in fact.says
 
 
-@pytest.mark.parametrize("section", ["demo2", "1010", "other"])
+@pytest.mark.parametrize("section", ["demo2", "demo-two", "demo-two-auth", "1010", "other"])
 def test_somebody_elses_is_not(section: str) -> None:
     assert by_log.of_files(scene(), [HEAD + OPTION.format(section), HEAD + OBJECT.format(section)]) == []
 

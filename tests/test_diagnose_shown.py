@@ -157,6 +157,14 @@ def test_of_a_site_that_was_never_set_up_no_bullet_is_called_right(
     assert "nothing wrong" not in shown[-1]["text/plain"]
 
 
+def test_no_bullet_is_green_while_something_could_not_be_looked_at(shown: list[dict[str, str]]) -> None:
+    facts = facts_of(callback="alive")
+    found(facts, Verdict((), (), (), ("no test call: its secret gives nothing now",))).show("urls")
+    [bundle] = shown
+    assert "not all looked at" in bundle["text/plain"]
+    assert "its secret gives nothing now" in bundle["text/plain"]
+
+
 @pytest.mark.parametrize("name", list(SYMPTOMS))
 def test_whatever_fails_stands_under_a_bullet_and_none_of_them_calls_it_right(
     shown: list[dict[str, str]], name: str

@@ -18,6 +18,7 @@ from bwlib.diagnose.at_trunk_login import login
 from bwlib.diagnose.facts import Fact
 from bwlib.diagnose.scene import Scene
 from bwlib.models import Extension, Finding, OutboundRoute, Registration, Trunk
+from bwlib.pbx.asterisk_read import NOT_LOOSE
 from bwlib.steps.pbx import trunk_to, trunk_to_sip_uri
 
 SOURCE = "PBX"
@@ -176,6 +177,8 @@ def _others(found: Trunk) -> list[Fact]:
     facts = [Fact("trunk.codecs", "usable" if usable else "no-g711", f"the trunk offers {codecs}", SOURCE)]
     port = str(found.port) if found.port else "by-srv"
     facts.append(Fact("trunk.port", port, f"the trunk's port is {found.port or 'left to SRV'}", SOURCE))
+    if found.outbound_proxy and found.outbound_proxy.endswith(NOT_LOOSE):
+        facts.append(Fact("trunk.proxy_lr", "no", f"trunk outbound_proxy is {found.outbound_proxy}", SOURCE))
     qualify = "on" if found.qualify_s else "off"
     says = f"the trunk is qualified every {found.qualify_s} s" if found.qualify_s else "the trunk is not qualified"
     return [*facts, Fact("trunk.qualify", qualify, says, SOURCE)]

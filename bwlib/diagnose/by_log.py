@@ -30,10 +30,14 @@ DECIDING = {
     "no-audio": "for lack of audio RTP activity",
     "registration": "stopping outbound registration",
 }
-_TAKEN = re.compile(r"(\S+): Call \(\S+\) to extension '([^']*)' rejected because extension not found in context")
+_TAKEN = re.compile(
+    r"(\S+): Call \(\S+\) to extension '([^']*)' rejected because extension not found in context '([^']*)'"
+)
 _KEPT_OUT = re.compile(r"Request '(\w+)' from '<sip:([^@>]*)@[^']*' failed for .*Not match Endpoint ACL")
 _OF_SECTION = re.compile(r"(?:suitable for category|of type '\w+' with id) '([^']+)'")
 _UNREADABLE = "parse error"
+# What stands behind an object's name in that of its sections: as this program, FreePBX and most people write them.
+_KINDS = ("auth", "identify", "ident", "reg", "registration", "aor", "oauth", "iauth", "acl", "endpoint")
 
 
 def of_call(scene: Scene, lines: Sequence[str]) -> list[Fact]:
@@ -44,9 +48,11 @@ def of_call(scene: Scene, lines: Sequence[str]) -> list[Fact]:
         if (found := [line for line in lines if words in line])
     ]
     table, number = scene.run.settings.pbx, scene.run.on.number
+    # Trunks that share the inbound context may take each other's calls: then what is wrong is in that context.
+    own_context = scene.inbound.context if scene.inbound else ""
     for line in lines:
         taken, kept_out = _TAKEN.search(line), _KEPT_OUT.search(line)
-        if taken and taken[1] != table.trunk and taken[2] == table.extension:
+        if taken and taken[1] != table.trunk and taken[2] == table.extension and taken[3] != own_context:
             facts.append(Fact("log.other-endpoint", "said", _quoted(line), SOURCE))
         if kept_out and kept_out.groups() == ("INVITE", number):
             facts.append(Fact("log.acl-bandwidth", "said", _quoted(line), SOURCE))
@@ -68,9 +74,10 @@ def of_files(scene: Scene, lines: Sequence[str]) -> list[Fact]:
 
 
 def _is_ours(scene: Scene, section: str) -> bool:
-    """A section of the trunk or of the extension: by its name, or by that with something behind it (demo-auth)."""
+    """A section of the trunk or of the extension: by its name, or by that and what it is (demo-auth, not demo-two)."""
+    name, _, kind = section.rpartition("-")
     table = scene.run.settings.pbx
-    return any(section == name or section.startswith(f"{name}-") for name in (table.trunk, table.extension))
+    return section in (table.trunk, table.extension) or (kind in _KINDS and name in (table.trunk, table.extension))
 
 
 def _quoted(line: str) -> str:

@@ -71,6 +71,11 @@ TRUNK = (
         "set the trunk's SIP server to the realm's FQDN", "no callbacks", OUT, "trunk",
     ),
     read(
+        "proxy-without-lr", "The trunk's outbound proxy lacks ;lr: calls arrive with the proxy as their Request-URI",
+        {"trunk.proxy_lr": ("no",)}, "correct it to sip:HOST:PORT\\;lr (endpoint, and aor if it is there)",
+        "no callbacks", OUT, "trunk", ("wrong-proxy",),
+    ),
+    read(
         "wrong-proxy", "The trunk's outbound proxy is not the one that leads to the realm",
         {
             "trunk.outbound_proxy": ("differs",), "trunk.needs_dns": ("no",),
@@ -220,7 +225,7 @@ ROUTE = (
     ),
     read(
         "route-lines", "The outbound route's dialplan is not as this runbook writes it", {"route.lines": ("other",)},
-        "compare the lines in the evidence with those that Apply would write (bw-runbook sheet --pbx asterisk)",
+        "compare the lines in the evidence with those of Apply (bw-runbook sheet SITE.toml --pbx asterisk)",
         "no callbacks", {}, "route",
     ),
     read(

@@ -33,6 +33,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 ANY_REALM = ("", "*")
 # Stands for a value of the dialplan when there is more or other than what this program writes.
 NOT_AS_WRITTEN = "(not as written)"
+NOT_LOOSE = " (without ;lr)"
 # What a route dials: a number over a trunk, or a SIP URI over a trunk with the number in a header.
 _BY_NUMBER = re.compile(r"PJSIP/([^$/]*)\$.*\}@([^,)]+)(.*)")
 _BY_URI = re.compile(r"PJSIP/([^/,]+)/(sip:[^,]+)(,.*?)(?:b\(bw-number-header\^add\^1\(([^^]+)\^([^$]*)\$.*\)\))(.*)")
@@ -116,6 +117,16 @@ def registrations_from(events: Iterable[Mapping[str, str]]) -> list[Registration
     return [Registration.read(name, server, f"{name} {server} {status}") for name, server, status in told]
 
 
+def proxy_from(written: str) -> str:
+    """"sip:HOST:PORT;lr" as HOST:PORT; what else is written stays, and a proxy without lr (RFC 3261, 16.12) says so.
+
+    Without lr Asterisk takes it for a strict router, and the Request-URI that arrives there is the proxy's own.
+    """
+    host, *parameters = written.removeprefix("sip:").split(";")
+    more = [one for one in parameters if one not in ("lr", "hide")]
+    return ";".join([host, *more]) + (NOT_LOOSE if host and "lr" not in parameters else "")
+
+
 def trunk_from(name: str, settings: Settings, inbound_extension: str | None, registration: bool) -> Trunk:
     """The trunk that these settings are. Values that are missing come out empty.
 
@@ -123,7 +134,7 @@ def trunk_from(name: str, settings: Settings, inbound_extension: str | None, reg
     """
     endpoint, aor, auth = settings.get("endpoint", {}), settings.get("aor", {}), trunk_auth_of(settings)
     contact = _contact_of(settings)
-    proxy = endpoint.get("outbound_proxy", "").removeprefix("sip:").removesuffix(";lr")
+    proxy = proxy_from(endpoint.get("outbound_proxy", ""))
     return Trunk(
         name=name,
         server=contact[1] if contact else "",

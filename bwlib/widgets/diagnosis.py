@@ -126,6 +126,8 @@ def _state(told: Sequence[Fact], verdict: Verdict, bullet: str) -> tuple[str, st
         return "failed", "not known", f"the cause of this is not known: {'; '.join(failing)}"
     if not told:
         return "skipped", "not looked at", "; ".join(verdict.not_looked) or "there was nothing here to look at"
+    if verdict.not_looked:
+        return "skipped", "not all looked at", f"no cause was found here; could not look at: {verdict.not_looked[0]}"
     return "passed", "nothing wrong", "no cause was found here"
 
 

@@ -70,6 +70,9 @@ FAULTS: dict[str, tuple[Put, str]] = {
     "an ACL that keeps Bandwidth out": (trunk("deny", "0.0.0.0/0.0.0.0"), "acl-bandwidth"),
     "an ACL that keeps the phone out": (extension("deny", "0.0.0.0/0.0.0.0"), "acl-phone"),
     "encrypted media": (trunk("media_encryption", "sdes"), "media-encryption"),
+    "an outbound proxy without lr": (
+        edited(lambda stage: replace_all(r"(?m)^(outbound_proxy = \S+)\\;lr$", r"\1")), "proxy-without-lr",
+    ),
     "no codec at all": (
         edited(lambda stage: replace_all(r"(?m)^allow = !all,ulaw,alaw$", "disallow = all")), "codec-mismatch",
     ),

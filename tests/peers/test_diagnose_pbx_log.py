@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from diagnosed import Put, looked_at, stage_of
+from diagnosed import Put, edited, looked_at
 from training_site import walked_site
 
-from bwlib.training.config_edits import Edit, add_section, replace_all, set_option
-from bwlib.training.pbx_breaks import OURS
-from bwlib.training.stage import Stage
+from bwlib.models import Trunk
+from bwlib.training.config_edits import Edit, add_section, both, replace_all, set_option
 
 pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.timeout(300)]
 
@@ -24,46 +21,25 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
 
 
-def edited(edit: Callable[[Stage], Edit], file: str = OURS) -> Put:
-    """A file of Asterisk's, edited and loaded by hand; as it was afterwards."""
-
-    @contextmanager
-    def put(site: Path) -> Iterator[dict[str, Any]]:
-        stage = stage_of(site)
-        before = stage.read(file)
-        after = edit(stage)(before)
-        assert after != before
-        stage.write(file, after)
-        stage.reload()
-        try:
-            yield {}
-        finally:
-            stage.write(file, before)
-            stage.reload()
-
-    return put
-
-
 def trunk(option: str, value: str, kind: str = "endpoint") -> Put:
-    return edited(lambda stage: set_option(stage.settings.pbx.trunk, kind, option, value))
+    return edited(lambda trunk: set_option(trunk.name, kind, option, value))
 
 
 def extension(option: str, value: str) -> Put:
-    return edited(lambda stage: set_option(stage.settings.pbx.extension, "endpoint", option, value))
+    return edited(lambda trunk: set_option(trunk.inbound_extension or "", "endpoint", option, value))
 
 
-def another_trunk(stage: Stage) -> Edit:
+def another_trunk(ours: Trunk) -> Edit:
     """One of the same carrier that is left over; its name sorts before ours."""
-    options = {"match": stage.sandbox.edge[0], "endpoint": "aaa"}
-    ours = stage.settings.pbx.trunk
-    first = add_section(ours, "aaa-identify", "identify", options)
-    return lambda text: add_section(ours, "aaa", "endpoint", {"context": "bw-nowhere", "allow": "ulaw"})(first(text))
+    options = {"match": ours.bandwidth_ips[0], "endpoint": "aaa"}
+    first = add_section(ours.name, "aaa-identify", "identify", options)
+    return both(first, add_section(ours.name, "aaa", "endpoint", {"context": "bw-nowhere", "allow": "ulaw"}))
 
 
 FAULTS: dict[str, tuple[Put, str]] = {
     "an option that the section has not": (trunk("transport", "transport-tcp", "aor"), "config-refused"),
     "a bracket that is missing": (
-        edited(lambda stage: replace_all(rf"\[{stage.settings.pbx.trunk}-auth\]", f"[{stage.settings.pbx.trunk}-auth")),
+        edited(lambda trunk: replace_all(rf"\[{trunk.name}-auth\]", f"[{trunk.name}-auth")),
         "config-unreadable",
     ),
     "another trunk for the same addresses": (edited(another_trunk), "other-endpoint"),
@@ -71,10 +47,10 @@ FAULTS: dict[str, tuple[Put, str]] = {
     "an ACL that keeps the phone out": (extension("deny", "0.0.0.0/0.0.0.0"), "acl-phone"),
     "encrypted media": (trunk("media_encryption", "sdes"), "media-encryption"),
     "an outbound proxy without lr": (
-        edited(lambda stage: replace_all(r"(?m)^(outbound_proxy = \S+)\\;lr$", r"\1")), "proxy-without-lr",
+        edited(lambda _: replace_all(r"(?m)^(outbound_proxy = \S+)\\;lr$", r"\1")), "proxy-without-lr",
     ),
     "no codec at all": (
-        edited(lambda stage: replace_all(r"(?m)^allow = !all,ulaw,alaw$", "disallow = all")), "codec-mismatch",
+        edited(lambda _: replace_all(r"(?m)^allow = !all,ulaw,alaw$", "disallow = all")), "codec-mismatch",
     ),
     "the extension's digits": (extension("dtmf_mode", "info"), "extension-dtmf"),
 }  # fmt: skip

@@ -214,12 +214,14 @@ class AsteriskPbx:
             said += ami.command("dialplan reload")
         log.info("Asterisk: %s", " / ".join(filter(None, said)))
 
-    def reload_and_listen(self) -> tuple[str, ...]:
-        """Reload, and what Asterisk's log then says against its files: () is a good answer, or a log not readable."""
+    def reload_and_listen(self) -> None:
+        """Reload. Raises: PbxRefused with what Asterisk's log then says against its files, if it can be read."""
         before = datetime.now(UTC)
         self.reload()
         time.sleep(LOG_SETTLE_S)
-        return complaints_of_files(self.log_since(before))
+        said = complaints_of_files(self.log_since(before))
+        if said:
+            raise PbxRefused("have Asterisk read its files", f"its log: {'; '.join(said)}", "mend that, and reload")
 
     def registrations(self) -> list[Registration]:
         """name, registrar and state of each outbound registration of this Asterisk."""
@@ -242,7 +244,7 @@ class AsteriskPbx:
         checks.check_name("extension", extension)
         with self._ami() as ami:
             state = asterisk_state.read_state(ami, trunk, extension, dialled, context, self._local_folder())
-            return replace(state, refused=refused_since_reload(ami, self._directory))
+            return replace(state, refused=refused_since_reload(ami, self._directory, state.reloaded_at))
 
     def media(self) -> tuple[MediaCount, ...]:
         """RTP of each channel, to be asked in the middle of a call."""

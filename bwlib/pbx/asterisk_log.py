@@ -15,7 +15,6 @@ from bwlib.errors import PbxError
 from bwlib.pbx.ami import Ami
 from bwlib.pbx.asterisk_files import Files
 from bwlib.pbx.asterisk_pending import sections_from
-from bwlib.pbx.asterisk_state import last_reload
 from bwlib.pbx.asterisk_text import MASK, mask_secrets
 
 MOST_LINES = 200
@@ -58,12 +57,11 @@ def _lines(ami: Ami, files: Files, when: datetime) -> tuple[str, ...]:
     return tuple(dict.fromkeys(lines))
 
 
-def refused_since_reload(ami: Ami, files: Files) -> tuple[str, ...]:
-    """What it had against its configuration files when it last read them. () when its log is not readable."""
-    try:
-        reloaded = last_reload(ami)
-    except PbxError:
-        return ()
+def refused_since_reload(ami: Ami, files: Files, reloaded: float | None) -> tuple[str, ...]:
+    """What it had against its configuration files when it last read them. () when its log is not readable.
+
+    reloaded: when that was, seconds since 1970, None when it is not known.
+    """
     if reloaded is None:
         return ()
     return complaints_of_files(_lines(ami, files, datetime.fromtimestamp(reloaded - RELOAD_S, UTC)))

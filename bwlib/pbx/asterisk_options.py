@@ -5,14 +5,13 @@ Nothing is wrong with them as such; where a call fails and nothing else explains
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from pydantic import SecretStr
 
 from bwlib.models import Extension, Trunk
-from bwlib.pbx.ami import Ami
-from bwlib.pbx.asterisk_pending import Section, sections_of
-from bwlib.pbx.asterisk_read import Settings, settings_from_text
+from bwlib.pbx.asterisk_pending import Section
+from bwlib.pbx.asterisk_read import settings_from_text
 from bwlib.pbx.asterisk_text import MASK, SECRET_KEYS, extension_pjsip, trunk_pjsip
 
 _OURS = (
@@ -26,11 +25,6 @@ WRITTEN = {
     kind: {"type", *(name for settings in _OURS for name in settings.get(kind, {}))}
     for kind in ("endpoint", "auth", "aor", "identify")
 }
-
-
-def read_other_options(ami: Ami, endpoints: Mapping[str, Settings]) -> tuple[str, ...]:
-    """Of the sections of these endpoints. Raises PbxRefused when the manager user may not have files read."""
-    return other_options(sections_of(ami, endpoints, ()))
 
 
 def other_options(sections: Iterable[Section]) -> tuple[str, ...]:

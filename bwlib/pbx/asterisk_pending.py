@@ -56,18 +56,12 @@ def _read(ami: Ami, file: str, **only: str) -> list[Section]:
 # ------------------------------------------------------------------ pjsip.conf
 
 
-def pjsip_pending(ami: Ami, endpoints: Mapping[str, Settings], transports: Sequence[Transport]) -> list[str]:
-    """One line per option of these endpoints, and of the transports, that runs otherwise than pjsip.conf says.
+def sections_of(ami: Ami, endpoints: Mapping[str, Settings], transports: Sequence[Transport]) -> list[Section]:
+    """The sections of pjsip.conf that belong to these: asked for by name, a PBX of thousands of phones has a long file.
 
     endpoints: name -> what runs, secrets included, {} for nothing. Raises PbxRefused when the manager user may not have
     files read.
     """
-    return pjsip_differences(sections_of(ami, endpoints, transports), endpoints, transports)
-
-
-def sections_of(ami: Ami, endpoints: Mapping[str, Settings], transports: Sequence[Transport]) -> list[Section]:
-    """The sections of pjsip.conf that belong to these. They are asked for by name: a PBX of thousands of phones has a
-    long file. Raises as `pjsip_pending`."""
     names = dict.fromkeys([*endpoints, *(one.name for one in transports)])
     for settings in endpoints.values():
         names |= dict.fromkeys(options.get("object_name", "") for options in settings.values())
@@ -78,7 +72,7 @@ def sections_of(ami: Ami, endpoints: Mapping[str, Settings], transports: Sequenc
 def pjsip_differences(
     sections: Iterable[Section], endpoints: Mapping[str, Settings], transports: Iterable[Transport]
 ) -> list[str]:
-    """See `pjsip_pending`."""
+    """One line per option of these endpoints, and of the transports, that runs otherwise than the sections say."""
     running: dict[tuple[str, str], Mapping[str, str]] = {("transport", one.name): vars(one) for one in transports}
     needed = {("endpoint", name) for name in endpoints}
     for settings in endpoints.values():
@@ -163,7 +157,7 @@ def _same_addresses(written: str, running: str) -> bool:
 
 
 def dialplan_pending(ami: Ami, context: str) -> list[str]:
-    """One line when this context runs otherwise than extensions.conf says. Raises PbxRefused as `pjsip_pending`."""
+    """One line when this context runs otherwise than extensions.conf says. Raises PbxRefused as `sections_of`."""
     sections = _read(ami, "extensions.conf", Category=context) if context else []
     if not sections:
         return []  # made elsewhere: another file format, a database

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from bwlib.errors import PbxRefused
 from bwlib.pbx.ami import Ami
-from bwlib.pbx.asterisk_options import read_other_options
-from bwlib.pbx.asterisk_pending import dialplan_pending, pjsip_pending
+from bwlib.pbx.asterisk_options import other_options
+from bwlib.pbx.asterisk_pending import Section, dialplan_pending, pjsip_differences, sections_of
 from bwlib.pbx.asterisk_read import Settings, ha1_of, registrations_from, settings_from_ami, trunk_auth_of
 from bwlib.pbx.asterisk_text import MASK, SECRET_KEYS
 from bwlib.pbx.state import Contact, Dialled, MediaCount, PbxState, Transport
@@ -39,44 +39,43 @@ def read_state(
     context: "" for the extension's own. folder: Asterisk's configuration directory, when it is on this machine.
     """
     unknown: dict[str, str] = {}
-
-    def ask(field: str, question: Callable[[], T], otherwise: T) -> T:
-        try:
-            return question()
-        except PbxRefused as refused:
-            unknown[field] = refused.came_back
-            return otherwise
-
     no_events: tuple[Event, ...] = ()
-    trunk_events = ask("trunk", lambda: _endpoint(ami, trunk), no_events)
-    extension_events = ask("extension", lambda: _endpoint(ami, extension), no_events)
+    trunk_events = _ask(unknown, "trunk", lambda: _endpoint(ami, trunk), no_events)
+    extension_events = _ask(unknown, "extension", lambda: _endpoint(ami, extension), no_events)
     of_trunk, of_extension = settings_from_ami(trunk_events), settings_from_ami(extension_events)
     endpoints = {trunk: of_trunk, extension: of_extension} if not unknown else {}
     if unknown:
         unknown["contacts"] = next(iter(unknown.values()))
     context = context or of_extension.get("endpoint", {}).get("context", "")
-    transports = ask("transports", lambda: _transports(ami), tuple[Transport, ...]())
+    transports = _ask(unknown, "transports", lambda: _transports(ami), tuple[Transport, ...]())
+    sections = _ask(unknown, "not_in_force", lambda: sections_of(ami, endpoints, transports), list[Section]())
+    reloaded = _reloaded_at(ami)
     return PbxState(
         contacts=contacts_from([*trunk_events, *extension_events]),
-        registrations=tuple(registrations_from(ask("registrations", lambda: _registrations(ami), no_events))),
+        registrations=tuple(registrations_from(_ask(unknown, "registrations", lambda: _registrations(ami), no_events))),
         trunk=without_secrets(of_trunk),
         extension=without_secrets(of_extension),
         transports=transports,
-        dialled=ask("dialled", lambda: _dialled(ami, dialled, context), None),
-        rtp_ports=ask("rtp_ports", lambda: rtp_ports_from(ami.command("rtp show settings")), None),
-        not_in_force=ask("not_in_force", lambda: _not_in_force(ami, endpoints, transports, context), ()),
-        changed_since_reload=ask("changed_since_reload", lambda: _changed(ami, folder), ()),
-        reloaded_at=_reloaded_at(ami),
-        other_options=ask("other_options", lambda: read_other_options(ami, endpoints), ()),
+        dialled=_ask(unknown, "dialled", lambda: _dialled(ami, dialled, context), None),
+        rtp_ports=_ask(unknown, "rtp_ports", lambda: rtp_ports_from(ami.command("rtp show settings")), None),
+        not_in_force=(
+            *pjsip_differences(sections, endpoints, transports),
+            *_ask(unknown, "not_in_force", lambda: dialplan_pending(ami, context), list[str]()),
+        ),
+        changed_since_reload=_ask(unknown, "changed_since_reload", lambda: _changed(reloaded, folder), ()),
+        reloaded_at=reloaded,
+        other_options=other_options(sections),
         unknown=unknown,
         trunk_ha1=ha1_of(trunk_auth_of(of_trunk)),
     )
 
 
-def _not_in_force(
-    ami: Ami, endpoints: Mapping[str, Settings], transports: tuple[Transport, ...], context: str
-) -> tuple[str, ...]:
-    return (*pjsip_pending(ami, endpoints, transports), *dialplan_pending(ami, context))
+def _ask(unknown: dict[str, str], field: str, question: Callable[[], T], otherwise: T) -> T:
+    try:
+        return question()
+    except PbxRefused as refused:
+        unknown[field] = refused.came_back
+        return otherwise
 
 
 def _endpoint(ami: Ami, name: str) -> tuple[Event, ...]:
@@ -183,23 +182,20 @@ def rtp_ports_from(output: Iterable[str]) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
-def last_reload(ami: Ami) -> float | None:
-    """When Asterisk last read its configuration, in seconds since 1970; one second of it cannot be told."""
-    said = re.search(r"Last reload: (\d+)", "\n".join(ami.command("core show uptime seconds")))
+def _reloaded_at(ami: Ami) -> float | None:
+    """When Asterisk last read its configuration, in seconds since 1970; one second of it cannot be told.
+
+    None also where it may not be asked: what follows from it is a doubt, and its want is none.
+    """
+    try:
+        said = re.search(r"Last reload: (\d+)", "\n".join(ami.command("core show uptime seconds")))
+    except PbxRefused:
+        return None
     return time.time() - int(said[1]) if said else None
 
 
-def _reloaded_at(ami: Ami) -> float | None:
-    """None also where it may not be asked: what follows from it is a doubt, and its want is none."""
-    try:
-        return last_reload(ami)
-    except PbxRefused:
-        return None
-
-
-def _changed(ami: Ami, folder: Path | None) -> tuple[str, ...]:
+def _changed(reloaded: float | None, folder: Path | None) -> tuple[str, ...]:
     """Files of pjsip that were written after the last reload. The second that cannot be told does not count."""
-    reloaded = last_reload(ami)
     if folder is None or reloaded is None:
         raise PbxRefused("see when Asterisk's files changed", "they are not on this machine", "look at them there")
     paths = [path for pattern in _RELOADED_FILES for path in sorted(folder.glob(pattern))]

@@ -286,11 +286,13 @@ def test_apply_says_what_asterisk_did_not_take_up(pbx: Pbx, stage: stage_of.PbxS
 
 def test_a_reload_tells_what_asterisk_says_against_a_file(pbx: AsteriskPbx, stage: stage_of.PbxStage) -> None:
     pbx.put_trunk(TRUNK)
-    assert pbx.reload_and_listen() == ()
+    pbx.reload_and_listen()
     ours = stage.config_dir / "bw-runbook/pjsip.conf"
     ours.write_text(ours.read_text().replace("[bandwidth-auth]", "[bandwidth-auth"))
-    [said] = pbx.reload_and_listen()
-    assert re.fullmatch(rf"parse error: no closing '\]', line \d+ of {re.escape(str(ours))}", said)
+    with pytest.raises(PbxRefused, match="have Asterisk read its files") as caught:
+        pbx.reload_and_listen()
+    said = rf"its log: parse error: no closing '\]', line \d+ of {re.escape(str(ours))}"
+    assert re.fullmatch(said, caught.value.came_back)
 
 
 def test_an_asterisk_that_is_down_is_unreachable(stage: stage_of.PbxStage) -> None:
